@@ -1,0 +1,94 @@
+"""The contract of every language model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+__all__ = ["Ask", "Message", "Model", "ModelEvent", "Piece", "Reply", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a language model is asked for. At most one of `choices` and `schema` is given."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int = 400
+    temperature: float = 0.0
+    """0 is greedy."""
+    seed: int | None = None
+    choices: tuple[str, ...] | None = None
+    """The reply is exactly one of these, held by constrained decoding."""
+    schema: Mapping[str, Any] | None = None
+    """The reply is JSON of this JSON Schema, held by constrained decoding."""
+    stop: tuple[str, ...] = ()
+    """The reply ends before any of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call."""
+
+    prompt_tokens: int
+    answer_tokens: int
+    cached_tokens: int = 0
+    """Prompt tokens whose computation was reused."""
+    first_token_s: float = 0.0
+    """Seconds until the first token."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The reply goes on with these characters."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The whole reply: the last event of a call."""
+
+    text: str
+    usage: Usage
+    finish: Literal["stop", "length"]
+    """`length` where `max_tokens` ended it."""
+
+
+ModelEvent: TypeAlias = Piece | Reply
+
+
+class Model(Protocol):
+    """A language model that can be asked. Calls may be made at once from many tasks."""
+
+    @property
+    def identity(self) -> str:
+        """Digest of the weights, the runtime and its settings: equal identities, equal greedy replies."""
+        ...
+
+    def ask(self, ask: Ask) -> AsyncIterator[ModelEvent]:
+        """Pieces of the reply as they come; the last event is `Reply`. Cancelling the iterating task stops the model.
+
+        Raises:
+            ModelError: The model failed.
+            CallerError: The messages do not fit into the model's context; the message says by how much.
+            OperatorError: Its checkpoint or service is missing.
+        """
+        ...
+
+    def prompt(self, ask: Ask) -> str:
+        """Exactly what `ask` sends, as text."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the model."""
+        ...

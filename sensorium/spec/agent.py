@@ -1,0 +1,45 @@
+"""An agent's `agent.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sensorium.spec.declared import Declared, Name, PortName, TypeText
+from sensorium.spec.ports import PortType, Signature
+
+__all__ = ["AgentLimits", "AgentSpec"]
+
+_DEFAULT_INPUTS = {"request": "text", "image": "image?", "audio": "audio?", "history": "data?"}
+
+
+class AgentLimits(Declared):
+    """What an agent may spend on one request."""
+
+    steps: Annotated[int, Field(ge=1, le=100)] = 6
+    """Most tool calls."""
+    answer_tokens: Annotated[int, Field(ge=1, le=32_768)] = 400
+    """Most tokens of an answer."""
+
+
+class AgentSpec(Declared):
+    """A language model with a role, and the tools that it may call. Its prompt stands in `prompt.md` beside it."""
+
+    name: Name
+    about: Annotated[str, Field(min_length=1, max_length=2000)]
+    model: Name = "central"
+    """A role of the profile."""
+    tools: list[Name] = []
+    """Tools, agents' graphs and graphs that the agent may call."""
+    limits: AgentLimits = AgentLimits()
+    inputs: dict[PortName, TypeText] = _DEFAULT_INPUTS
+    outputs: Annotated[dict[PortName, TypeText], Field(min_length=1)] = {"answer": "text"}
+
+    @property
+    def signature(self) -> Signature:
+        """Parsed ports."""
+        return Signature(
+            {port: PortType.parse(text) for port, text in self.inputs.items()},
+            {port: PortType.parse(text) for port, text in self.outputs.items()},
+        )

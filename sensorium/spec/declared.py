@@ -1,0 +1,39 @@
+"""What every declared file has in common."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from sensorium.spec.ports import NAME, PortType
+
+__all__ = ["Declared", "Name", "PortName", "TypeText"]
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name; a name begins with a letter and has letters, digits, _ and -")
+    return text
+
+
+def _port_name(text: str) -> str:
+    if not NAME.fullmatch(text) or "-" in text:
+        raise ValueError(f"{text!r} is not a port name; it begins with a letter and has letters, digits and _")
+    return text
+
+
+def _type(text: str) -> str:
+    PortType.parse(text)
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+PortName = Annotated[str, AfterValidator(_port_name)]
+TypeText = Annotated[str, AfterValidator(_type), Field(description="A port type, such as text, [image], number?")]
+
+
+class Declared(BaseModel):
+    """A piece of a file. Unknown keys are faults; nothing can be changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)

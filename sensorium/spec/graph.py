@@ -1,0 +1,88 @@
+"""A graph file: nodes and the wires between them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sensorium.spec.declared import Declared, Name, PortName, TypeText
+
+__all__ = ["ElseSpec", "GraphSpec", "NodeSpec", "WireSpec"]
+
+CALLEES = ("tool", "agent", "graph")
+
+
+class WireSpec(Declared):
+    """What a latent wire must keep."""
+
+    at_least: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Smallest recovered share that a bridge's card must show."""
+    rungs: list[Literal["kv", "embeds", "recipe", "bridge", "text"]] | None = None
+    """Rungs that may be taken."""
+    max_bytes: Annotated[int, Field(ge=1)] | None = None
+
+
+class ElseSpec(Declared):
+    """What stands in when a node fails. It gives the same output ports."""
+
+    tool: Name | None = None
+    graph: Name | None = None
+    value: dict[PortName, Any] | None = None
+    """The outputs themselves; a missing optional port, or a port given as null, is null."""
+    with_: Annotated[dict[PortName, Any] | None, Field(alias="with")] = None
+    """Inputs of the stand-in; those of the node where absent."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> ElseSpec:
+        if sum(given is not None for given in (self.tool, self.graph, self.value)) != 1:
+            raise ValueError("else has exactly one of tool, graph, value")
+        return self
+
+
+class NodeSpec(Declared):
+    """One node. Control nests from outside in: when, approve, each, until, retry, timeout, call."""
+
+    tool: Name | None = None
+    agent: Name | None = None
+    graph: Name | None = None
+    with_: Annotated[dict[PortName, Any], Field(alias="with")] = {}
+    """Inputs: wires, literals, or lists of either."""
+    when: str | None = None
+    approve: bool | Literal["plan"] = False
+    each: str | None = None
+    as_: Annotated[PortName | None, Field(alias="as")] = None
+    until: str | None = None
+    at_most: Annotated[int, Field(ge=1, le=1000)] | None = None
+    carry: dict[PortName, str] = {}
+    retry: Annotated[int, Field(ge=0, le=100)] = 0
+    """More tries after the first."""
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds for each try."""
+    else_: Annotated[ElseSpec | None, Field(alias="else")] = None
+    cache: Literal["on", "off"] = "on"
+    keep: bool = False
+    wire: dict[PortName, WireSpec] = {}
+
+    @model_validator(mode="after")
+    def _one_callee(self) -> NodeSpec:
+        if sum(getattr(self, kind) is not None for kind in CALLEES) != 1:
+            raise ValueError("a node has exactly one of tool, agent, graph")
+        return self
+
+    @property
+    def callee(self) -> tuple[str, str]:
+        """What is called: `tool`, `agent` or `graph`, and its name."""
+        kind = next(kind for kind in CALLEES if getattr(self, kind) is not None)
+        return kind, getattr(self, kind)
+
+
+class GraphSpec(Declared):
+    """A graph as it is written."""
+
+    sensorium: Literal[1] = 1
+    name: Name
+    about: str = ""
+    inputs: dict[PortName, TypeText] = {}
+    nodes: Annotated[dict[Name, NodeSpec], Field(min_length=1)]
+    outputs: Annotated[dict[PortName, str], Field(min_length=1)]

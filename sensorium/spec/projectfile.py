@@ -1,0 +1,69 @@
+"""`sensorium.yaml`: a project's profiles and checkpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sensorium.spec.declared import Declared, Name
+from sensorium.spec.manifest import Manifest
+
+__all__ = ["Limits", "ModelSetting", "Profile", "ProjectFile", "ToolSetting"]
+
+
+class ModelSetting(Declared):
+    """Which language model serves a role."""
+
+    checkpoint: Name
+    backend: Literal["llamacpp", "transformers", "vllm", "scripted"] = "llamacpp"
+    device: str = "auto"
+    dtype: str = "auto"
+    plan: Literal["steps", "whole"] = "steps"
+    context_tokens: Annotated[int, Field(ge=256)] = 8192
+
+
+class ToolSetting(Declared):
+    """Where and with what a tool runs."""
+
+    checkpoint: Name | dict[Name, Name] | None = None
+    """A checkpoint for the tool's only role, or one for each role."""
+    host: Literal["inline", "worker", "ray", "remote"] = "worker"
+    device: str = "auto"
+    environment: str | None = None
+    """A requirements file in the tool's folder, or the path of a Python."""
+    replicas: Annotated[int, Field(ge=1)] = 1
+
+
+class Limits(Declared):
+    """What a profile may spend."""
+
+    keep_warm_s: Annotated[float, Field(ge=0)] | None = None
+    """How long an idle worker outlives its last call, in seconds; 300 where no profile says."""
+    setup_s: Annotated[float, Field(gt=0)] | None = None
+    """How long a tool may take to load; 300 where no profile says."""
+    call_s: Annotated[float, Field(gt=0)] | None = None
+    """How long a call may take where its node sets no timeout; 900 where no profile says."""
+    parallel: Annotated[int, Field(ge=1)] | None = None
+    """Most calls at once in one run; 16 where no profile says."""
+
+
+class Profile(Declared):
+    """Which checkpoint serves which role, on which host and device."""
+
+    extends: Name | None = None
+    models: dict[Name, ModelSetting] = {}
+    tools: dict[Name, ToolSetting] = {}
+    limits: Limits = Limits()
+    allow: list[Name] = []
+    """Tools with effects that a language model may call without asking a person."""
+
+
+class ProjectFile(Declared):
+    """A project file as it is written."""
+
+    sensorium: Literal[1]
+    name: Name
+    profile: Name | None = None
+    profiles: dict[Name, Profile] = {}
+    checkpoints: dict[Name, Manifest] = {}
