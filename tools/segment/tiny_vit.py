@@ -99,7 +99,7 @@ class WindowAttention(nn.Module):
         windows, cells, dim = x.shape
         heads = self.qkv(self.norm(x)).view(windows, cells, self.heads, -1).transpose(1, 2)
         query, key, value = heads.chunk(3, dim=-1)
-        bias = self.attention_biases[:, self.distance]
+        bias = self.attention_biases[None, :, self.distance]
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.proj(seen.transpose(1, 2).reshape(windows, cells, dim))
 

@@ -1,0 +1,68 @@
+"""What a run needs from outside the graph. The project fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sensorium.host.contract import Binding, Host
+from sensorium.model.contract import Model
+from sensorium.results import Results
+from sensorium.spec.catalogue import Catalogue, ToolEntry
+from sensorium.store import Store
+
+__all__ = ["Placed", "Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A tool, and the host that it lives on."""
+
+    host: Host
+    binding: Binding
+
+
+class Services(Protocol):
+    """Everything that a run asks for."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What can be called."""
+        ...
+
+    @property
+    def home(self) -> Path:
+        """The directory that holds checkpoints, store, runs."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """Where bytes lie."""
+        ...
+
+    @property
+    def results(self) -> Results:
+        """Where results of completed calls lie."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """Most calls at once in one run."""
+        ...
+
+    async def place(self, tool: ToolEntry) -> Placed:
+        """The tool with its checkpoints, device and host, as the profile says.
+
+        Raises:
+            OperatorError: A checkpoint or environment is missing.
+        """
+        ...
+
+    async def model(self, role: str) -> Model:
+        """The language model that serves a role.
+
+        Raises:
+            OperatorError: Its checkpoint or service is missing, or the profile names none.
+        """
+        ...
