@@ -1,0 +1,5 @@
+"""The one door: finds, validates and loads a project and the box."""
+
+from sensorium.project.project import Project, load
+
+__all__ = ["Project", "load"]

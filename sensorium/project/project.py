@@ -1,0 +1,268 @@
+"""A project with the box: what can be called, and everything that a run needs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cached_property
+from pathlib import Path
+
+from sensorium.checkpoint import Checkpoints
+from sensorium.errors import AuthorError, CallerError, Fault, OperatorError
+from sensorium.graph import Graph
+from sensorium.graph.services import Placed
+from sensorium.host import InlineHost, WorkerHost
+from sensorium.host.contract import Binding, Host
+from sensorium.host.environment import Environments
+from sensorium.model import open_model
+from sensorium.model.contract import Model
+from sensorium.project.entries import fill_catalogue
+from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
+from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
+from sensorium.project.single import single_node
+from sensorium.results import Results
+from sensorium.spec.catalogue import Catalogue, ToolEntry
+from sensorium.spec.check import check
+from sensorium.spec.manifest import Manifest
+from sensorium.spec.projectfile import Limits, Profile, ProjectFile, ToolSetting
+from sensorium.spec.read import GraphSource, parse_graph, read_graph, read_project
+from sensorium.store import Store
+
+__all__ = ["Project", "load"]
+
+_KEEP_WARM_S, _SETUP_S, _CALL_S, _PARALLEL = 300.0, 300.0, 900.0, 16
+
+
+class Project:
+    """Tools, agents, graphs, profiles and checkpoints of a project and of the box.
+
+    Args:
+        folder: The project's folder; None for the box alone.
+        profile: Name of a profile; else `SENSORIUM_PROFILE`, else the project's default, else the box's.
+
+    Raises:
+        AuthorError: A project file is wrong. Faults of tools, agents and graphs stand in `faults` instead, so that the
+            rest stays usable.
+        CallerError: There is no such profile.
+    """
+
+    def __init__(self, folder: Path | None, *, profile: str | None = None) -> None:
+        self.box = box_folder()
+        self.folder = folder if folder != self.box else None
+        box_file = read_project(self.box / PROJECT_FILE)
+        own_file = self._own_file()
+        self.name = own_file.name if own_file is not None else box_file.name
+        self.profiles: dict[str, Profile] = {**box_file.profiles, **(own_file.profiles if own_file else {})}
+        self.manifests: dict[str, Manifest] = {**box_file.checkpoints, **(own_file.checkpoints if own_file else {})}
+        default = (own_file.profile if own_file else None) or box_file.profile or "embedded"
+        self.profile_name = profile or os.environ.get("SENSORIUM_PROFILE") or default
+        self.profile: Profile = resolve_profile(self.profile_name, self.profiles)
+        self.catalogue: Catalogue
+        self.faults: list[Fault]
+        self.catalogue, self.faults = fill_catalogue(self.box, self.folder)
+        self._models: dict[str, Model] = {}
+
+    @classmethod
+    def find(cls, start: str | Path | None = None, *, profile: str | None = None) -> Project:
+        """The project at `start`, or the nearest one at or above the working directory, else the box alone."""
+        return cls(find_project(None if start is None else Path(start)), profile=profile)
+
+    def _own_file(self) -> ProjectFile | None:
+        if self.folder is None or not (self.folder / PROJECT_FILE).is_file():
+            return None
+        return read_project(self.folder / PROJECT_FILE)
+
+    # What a run asks for
+
+    @cached_property
+    def home(self) -> Path:
+        """`SENSORIUM_HOME`: checkpoints, store, environments, runs."""
+        return home_folder()
+
+    @cached_property
+    def store(self) -> Store:
+        """Where bytes lie."""
+        return Store(self.home / "store")
+
+    @cached_property
+    def results(self) -> Results:
+        """Where results of completed calls lie."""
+        return Results(self.home / "results.sqlite")
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The weights that the manifests name."""
+        return Checkpoints(self.home, self.manifests)
+
+    @cached_property
+    def environments(self) -> Environments:
+        """Virtual environments of tools that want their own."""
+        return Environments(self.home)
+
+    @cached_property
+    def worker_host(self) -> WorkerHost:
+        """Runs tools in processes of their own."""
+        return WorkerHost(self.home, self.store)
+
+    @cached_property
+    def inline_host(self) -> InlineHost:
+        """Runs tools in this process."""
+        return InlineHost(self.store)
+
+    @property
+    def parallel(self) -> int:
+        """Most calls at once in one run."""
+        return self.profile.limits.parallel or _PARALLEL
+
+    async def place(self, tool: ToolEntry) -> Placed:
+        """The tool with its checkpoints, device and host, as the profile says.
+
+        Raises:
+            OperatorError: A checkpoint or environment is missing, or the profile wants a host that is not there.
+        """
+        setting = self.tool_setting(tool.spec.name)
+        roles = role_checkpoints(tool.spec, setting)
+        limits = self.profile.limits
+        binding = Binding(
+            spec=tool.spec,
+            folder=tool.folder,
+            folder_digest=tool.digest,
+            checkpoints={role: self.checkpoints.directory(name) for role, name in roles.items()},
+            checkpoint_digests={role: self.checkpoints.digest(name) for role, name in roles.items()},
+            device=choose_device(setting.device),
+            python=self._python(tool, setting),
+            keep_warm_s=keep_warm_s(limits),
+            setup_s=limits.setup_s or _SETUP_S,
+            call_s=limits.call_s or _CALL_S,
+        )
+        return Placed(self._host(tool, setting), binding)
+
+    async def model(self, role: str) -> Model:
+        """The language model that serves a role.
+
+        Raises:
+            OperatorError: Its checkpoint or service is missing, or the profile names none.
+        """
+        if role not in self._models:
+            setting = self.profile.models.get(role)
+            if setting is None:
+                known = ", ".join(sorted(self.profile.models)) or "(none)"
+                raise OperatorError(f"profile {self.profile_name!r} names no model for role {role!r}; its roles: {known}")
+            self._models[role] = open_model(
+                role,
+                setting,
+                checkpoint=self.checkpoints.directory(setting.checkpoint),
+                digest=self.checkpoints.digest(setting.checkpoint),
+                host=self.worker_host,
+                device=choose_device(setting.device),
+                keep_warm_s=keep_warm_s(self.profile.limits),
+            )
+        return self._models[role]
+
+    async def close(self) -> None:
+        """Lets go of hosts and models. Workers that are to stay warm stay."""
+        for model in self._models.values():
+            await model.close()
+        self._models.clear()
+        await self.worker_host.close()
+        await self.inline_host.close()
+
+    def tool_setting(self, name: str) -> ToolSetting:
+        """What the profile says of a tool; the defaults where it says nothing."""
+        return self.profile.tools.get(name, ToolSetting())
+
+    def _python(self, tool: ToolEntry, setting: ToolSetting) -> Path | None:
+        wanted = setting.environment or tool.spec.environment
+        if wanted is None:
+            return None
+        requirements = tool.folder / wanted
+        return self.environments.python(requirements) if requirements.is_file() else Path(wanted).expanduser()
+
+    def _host(self, tool: ToolEntry, setting: ToolSetting) -> Host:
+        if setting.host == "worker":
+            return self.worker_host
+        if setting.host == "inline":
+            return self.inline_host
+        raise OperatorError(
+            f"profile {self.profile_name!r} puts tool {tool.spec.name!r} on host {setting.host!r}, which this version "
+            "does not have; hosts here: inline, worker"
+        )
+
+    # What people ask for
+
+    def graph(self, name: str | Path) -> Graph:
+        """A graph that can be run: a name in the project or the box, or a file. A tool or an agent becomes a graph of
+        one node.
+
+        Raises:
+            AuthorError: The graph has faults; all of them.
+            CallerError: There is nothing of that name.
+        """
+        source = self._source(str(name))
+        checked = check(source, self.catalogue)
+        checked.require()
+        return Graph(source, checked, self)
+
+    def _source(self, name: str) -> GraphSource:
+        if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+            return read_graph(Path(name))
+        if name in self.catalogue.graphs:
+            entry = self.catalogue.graphs[name]
+            if entry.path is None:
+                raise CallerError(f"graph {name!r} was built in Python; run the Graph itself")
+            return read_graph(entry.path)
+        for kind, entries in (("tool", self.catalogue.tools), ("agent", self.catalogue.agents)):
+            if name in entries:
+                return GraphSource(single_node(kind, name, entries[name].spec.signature), None, "")
+        self._raise_own_faults(name)
+        known = [*self.catalogue.graphs, *self.catalogue.tools, *self.catalogue.agents]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise CallerError(f"there is no graph, tool or agent {name!r}; {hint}`sensorium list` shows what there is")
+
+    def _raise_own_faults(self, name: str) -> None:
+        """An unknown name whose file is there but wrong is the author's fault, not the caller's."""
+        mine = [fault for fault in self.faults if Path(fault.path).stem == name or Path(fault.path).parent.name == name]
+        if mine:
+            raise AuthorError(mine)
+
+    def parse(self, text: str) -> Graph:
+        """A graph from the text of a graph file.
+
+        Raises:
+            AuthorError: It has faults; all of them.
+        """
+        source = parse_graph(text)
+        checked = check(source, self.catalogue)
+        checked.require()
+        return Graph(source, checked, self)
+
+
+def keep_warm_s(limits: Limits) -> float:
+    """How long idle workers stay, in seconds; `SENSORIUM_KEEP_WARM_S` wins over the profile.
+
+    Raises:
+        CallerError: The variable holds no number.
+    """
+    told = os.environ.get("SENSORIUM_KEEP_WARM_S")
+    if told is None:
+        return _KEEP_WARM_S if limits.keep_warm_s is None else limits.keep_warm_s
+    try:
+        return max(0.0, float(told))
+    except ValueError as error:
+        raise CallerError(f"SENSORIUM_KEEP_WARM_S is {told!r}; give seconds, such as 300") from error
+
+
+def load(name: str | Path, *, project: str | Path | None = None, profile: str | None = None) -> Graph:
+    """A graph that can be run.
+
+    Args:
+        name: A graph in the project or the box, a path of a graph file, or a tool or agent by itself.
+        project: The project's folder, instead of the nearest one at or above the working directory.
+        profile: Name of a profile, instead of the project's default.
+
+    Raises:
+        AuthorError: A file is wrong; all faults, each with file, line and column.
+        CallerError: There is nothing of that name.
+    """
+    return Project.find(project, profile=profile).graph(name)
