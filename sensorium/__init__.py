@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sensorium.graph import Graph as Graph
     from sensorium.graph import Result as Result
     from sensorium.project import Project as Project
+    from sensorium.project import examine as examine
     from sensorium.project import load as load
 
 __version__ = "0.1.0"
@@ -23,10 +24,11 @@ _HOMES = {
     "Project": "sensorium.project",
     "Result": "sensorium.graph",
     "SensoriumError": "sensorium.errors",
+    "examine": "sensorium.project",
     "load": "sensorium.project",
 }
 
-__all__ = ["Graph", "Project", "Result", "SensoriumError", "__version__", "load"]
+__all__ = ["Graph", "Project", "Result", "SensoriumError", "__version__", "examine", "load"]
 
 
 def __getattr__(name: str) -> object:

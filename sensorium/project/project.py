@@ -198,13 +198,28 @@ class Project:
             AuthorError: The graph has faults; all of them.
             CallerError: There is nothing of that name.
         """
-        source = self._source(str(name))
+        return self._checked(self._source(str(name)))
+
+    def graph_file(self, path: Path) -> Graph:
+        """A graph from a file, whatever it is called.
+
+        Raises:
+            AuthorError: It has faults; all of them.
+        """
+        return self._checked(read_graph(path))
+
+    @property
+    def graph_files(self) -> list[Path]:
+        """The graph files of the project, or of the box where there is no project."""
+        return sorted(((self.folder or self.box) / "graphs").glob("*.yaml"))
+
+    def _checked(self, source: GraphSource) -> Graph:
         checked = check(source, self.catalogue)
         checked.require()
         return Graph(source, checked, self)
 
     def _source(self, name: str) -> GraphSource:
-        if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        if name.endswith((".yaml", ".yml")):
             return read_graph(Path(name))
         if name in self.catalogue.graphs:
             entry = self.catalogue.graphs[name]
@@ -232,10 +247,7 @@ class Project:
         Raises:
             AuthorError: It has faults; all of them.
         """
-        source = parse_graph(text)
-        checked = check(source, self.catalogue)
-        checked.require()
-        return Graph(source, checked, self)
+        return self._checked(parse_graph(text))
 
 
 def keep_warm_s(limits: Limits) -> float:

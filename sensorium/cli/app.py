@@ -1,0 +1,81 @@
+"""All commands together, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import click
+import typer
+
+import sensorium
+from sensorium.cli import chat, check, doctor, graph, init, list_, models, run, schema
+from sensorium.errors import SensoriumError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sensorium",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Typed graphs in which a language model and specialist models work on one task.",
+)
+app.command("run")(run.run)
+app.command("chat")(chat.chat)
+app.command("check")(check.check)
+app.command("list")(list_.list_)
+app.command("graph")(graph.graph)
+app.add_typer(models.app, name="models")
+app.command("init")(init.init)
+app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sensorium {sensorium.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Typed graphs in which a language model and specialist models work on one task."""
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 our fault, 2 usage, file or media, 3 a person refused, 4 a tool or
+    model failed, 5 something is missing, 6 paused, 130 interrupted.
+    """  # noqa: D205
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        _leave("interrupted", 130)
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except SensoriumError as error:
+        _leave(str(error), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("SENSORIUM_DEBUG"):
+            traceback.print_exc()
+        _leave(
+            f"this is a fault of Sensorium itself: {type(error).__name__}: {error} (SENSORIUM_DEBUG=1 shows where)", 1
+        )
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo(f"sensorium: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,57 @@
+"""`sensorium check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import sensorium
+from sensorium.cli.options import Json, ProjectFolder
+from sensorium.cli.print_json import print_json
+from sensorium.errors import AuthorError, Fault
+
+__all__ = ["check"]
+
+
+def check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Graph files; everything in the project where none.")
+    ] = None,
+    json: Json = False,
+    project: ProjectFolder = None,
+) -> None:
+    """Say everything that is wrong with graph files, and exit with 2 if anything is. Loads no model, runs no code."""
+    door = sensorium.Project.find(project)
+    faults = list(door.faults)
+    paths = files or door.graph_files
+    for path in paths:
+        faults += [fault for fault in _faults(door, path) if fault not in faults]
+    if json:
+        print_json({"faults": [_record(fault) for fault in faults]})
+    else:
+        for fault in faults:
+            typer.echo(str(fault))
+        good = f"{len(paths)} graph{'s' if len(paths) != 1 else ''} checked"
+        typer.echo(f"{good}, {len(faults)} faults" if faults else f"{good}, all right", err=True)
+    if faults:
+        raise typer.Exit(AuthorError.exit_code)
+
+
+def _faults(door: sensorium.Project, path: Path) -> tuple[Fault, ...]:
+    try:
+        door.graph_file(path)
+    except AuthorError as error:
+        return error.faults
+    return ()
+
+
+def _record(fault: Fault) -> dict[str, object]:
+    return {
+        "path": fault.path,
+        "line": fault.line,
+        "column": fault.column,
+        "found": fault.found,
+        "right": fault.right,
+    }

@@ -1,0 +1,29 @@
+"""`sensorium schema`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from sensorium.cli.print_json import print_json
+from sensorium.spec.schema import schemas
+
+__all__ = ["schema"]
+
+
+class File(str, Enum):
+    """Which file the schema describes."""
+
+    graph = "graph"
+    tool = "tool"
+    agent = "agent"
+    project = "project"
+
+
+def schema(
+    file: Annotated[File, typer.Argument(help="Which file the schema describes.")],
+) -> None:
+    """Print the JSON Schema of a file, for editors: `# yaml-language-server: $schema=FILE`."""
+    print_json(schemas()[file.value])

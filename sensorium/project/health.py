@@ -1,0 +1,77 @@
+"""What is there and what is missing, for `sensorium doctor`."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import sensorium
+from sensorium.errors import SensoriumError
+from sensorium.project.profiles import choose_device, role_checkpoints
+from sensorium.project.project import Project
+
+__all__ = ["Finding", "examine"]
+
+_GIB = 1 << 30
+_LOW_DISK_BYTES = 2 * _GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["good", "note", "missing"]
+    says: str
+    """What was found; for what is missing, also the command that mends it."""
+
+
+def examine(project: Project) -> list[Finding]:
+    """Everything that a run with the project's profile would want."""
+    return [
+        Finding("sensorium", "good", f"{sensorium.__version__}, Python {platform.python_version()}, {sys.platform}"),
+        _home(project),
+        *_faults(project),
+        Finding("profile", "good", f"{project.profile_name}, device auto is {choose_device('auto')}"),
+        *_checkpoints(project),
+    ]
+
+
+def _home(project: Project) -> Finding:
+    try:
+        home = project.home
+    except SensoriumError as error:
+        return Finding("home", "missing", str(error))
+    free = shutil.disk_usage(home).free
+    says = f"{home}, {free / _GIB:.1f} GiB free"
+    return Finding("home", "good" if free > _LOW_DISK_BYTES else "missing", says)
+
+
+def _faults(project: Project) -> list[Finding]:
+    if not project.faults:
+        count = sum(len(entries) for entries in (project.catalogue.tools, project.catalogue.agents))
+        return [Finding("files", "good", f"{count} tools and agents, no faults")]
+    return [Finding("files", "missing", str(fault)) for fault in project.faults]
+
+
+def _checkpoints(project: Project) -> list[Finding]:
+    wanted: dict[str, list[str]] = {}
+    for name, tool in project.catalogue.tools.items():
+        if not name.startswith("box/"):
+            for checkpoint in role_checkpoints(tool.spec, project.tool_setting(name)).values():
+                wanted.setdefault(checkpoint, []).append(name)
+    for role, setting in project.profile.models.items():
+        wanted.setdefault(setting.checkpoint, []).append(f"model {role}")
+    return [_checkpoint(project, name, users) for name, users in sorted(wanted.items())]
+
+
+def _checkpoint(project: Project, name: str, users: list[str]) -> Finding:
+    used_by = f"used by {', '.join(users)}"
+    try:
+        project.checkpoints.directory(name)
+    except SensoriumError as error:
+        return Finding(f"checkpoint {name}", "missing", f"{error} ({used_by})")
+    return Finding(f"checkpoint {name}", "good", used_by)
