@@ -1,0 +1,54 @@
+# make demo    sets everything up and runs the demo
+# make test    sets everything up, checks the code and runs every test
+.DEFAULT_GOAL := help
+.PHONY: help env weights demo test lint fast models bench lock wheel clean
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PROFILE ?= embedded
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help:
+	@sed -n 's/^# //p' Makefile
+	@echo 'parts:       env weights lint fast models bench lock wheel clean'
+
+env: $(VENV)/.complete
+
+$(VENV)/.complete: requirements.lock pyproject.toml .ci/setup
+	@PYTHON=$(PYTHON) VENV=$(VENV) bash .ci/setup
+	@touch $@
+
+weights: env
+	sensorium models pull --profile $(PROFILE)
+
+demo: weights
+	python examples/demo.py --profile $(PROFILE)
+
+lint: env
+	ruff format --check .
+	ruff check .
+	mypy
+	pyright
+	lint-imports
+
+fast: env
+	pytest -q -m "not models" tests
+
+models: env
+	sensorium models pull --profile small --tests
+	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
+
+test: lint fast models
+
+bench: weights
+	@for file in benchmarks/*.py; do echo "== $$file"; python $$file || exit 1; done
+
+lock: env
+	bash .ci/lock
+
+wheel: env
+	python -m build --wheel
+
+clean:
+	rm -rf $(VENV) dist build
