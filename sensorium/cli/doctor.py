@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import sensorium
@@ -26,7 +27,7 @@ def doctor(json: Json = False, profile: ProfileName = None, project: ProjectFold
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for finding in findings:
-            table.add_row(_MARKS[finding.state], finding.what, finding.says)
+            table.add_row(_MARKS[finding.state], escape(finding.what), escape(finding.says))
         Console(highlight=False).print(table)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(OperatorError.exit_code)

@@ -64,7 +64,8 @@ def _checkpoints(project: Project) -> list[Finding]:
             for checkpoint in role_checkpoints(tool.spec, project.tool_setting(name)).values():
                 wanted.setdefault(checkpoint, []).append(name)
     for role, setting in project.profile.models.items():
-        wanted.setdefault(setting.checkpoint, []).append(f"model {role}")
+        if setting.checkpoint is not None:
+            wanted.setdefault(setting.checkpoint, []).append(f"model {role}")
     return [_checkpoint(project, name, users) for name, users in sorted(wanted.items())]
 
 

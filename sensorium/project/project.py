@@ -16,6 +16,7 @@ from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
 from sensorium.model import open_model
 from sensorium.model.contract import Model
+from sensorium.model.scripted import ScriptedModel
 from sensorium.project.entries import fill_catalogue
 from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
@@ -24,7 +25,7 @@ from sensorium.results import Results
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
 from sensorium.spec.manifest import Manifest
-from sensorium.spec.projectfile import Limits, Profile, ProjectFile, ToolSetting
+from sensorium.spec.projectfile import Limits, ModelSetting, Profile, ProjectFile, ToolSetting
 from sensorium.spec.read import GraphSource, parse_graph, read_graph, read_project
 from sensorium.store import Store
 
@@ -148,16 +149,21 @@ class Project:
             if setting is None:
                 known = ", ".join(sorted(self.profile.models)) or "(none)"
                 raise OperatorError(f"profile {self.profile_name!r} names no model for role {role!r}; its roles: {known}")
-            self._models[role] = open_model(
-                role,
-                setting,
-                checkpoint=self.checkpoints.directory(setting.checkpoint),
-                digest=self.checkpoints.digest(setting.checkpoint),
-                host=self.worker_host,
-                device=choose_device(setting.device),
-                keep_warm_s=keep_warm_s(self.profile.limits),
-            )
+            self._models[role] = self._open_model(role, setting)
         return self._models[role]
+
+    def _open_model(self, role: str, setting: ModelSetting) -> Model:
+        if setting.checkpoint is None:
+            return ScriptedModel(setting.replies)
+        return open_model(
+            role,
+            setting,
+            checkpoint=self.checkpoints.directory(setting.checkpoint),
+            digest=self.checkpoints.digest(setting.checkpoint),
+            host=self.worker_host,
+            device=choose_device(setting.device),
+            keep_warm_s=keep_warm_s(self.profile.limits),
+        )
 
     async def close(self) -> None:
         """Lets go of hosts and models. Workers that are to stay warm stay."""

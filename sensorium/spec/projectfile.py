@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sensorium.spec.declared import Declared, Name
+from sensorium.spec.declared import CheckpointName, Declared, Name
 from sensorium.spec.manifest import Manifest
 
 __all__ = ["Limits", "ModelSetting", "Profile", "ProjectFile", "ToolSetting"]
@@ -15,18 +15,26 @@ __all__ = ["Limits", "ModelSetting", "Profile", "ProjectFile", "ToolSetting"]
 class ModelSetting(Declared):
     """Which language model serves a role."""
 
-    checkpoint: Name
+    checkpoint: CheckpointName | None = None
     backend: Literal["llamacpp", "transformers", "vllm", "scripted"] = "llamacpp"
+    replies: list[str] = []
+    """What a scripted model says, in order: for tests of graphs without weights."""
     device: str = "auto"
     dtype: str = "auto"
     plan: Literal["steps", "whole"] = "steps"
     context_tokens: Annotated[int, Field(ge=256)] = 8192
 
+    @model_validator(mode="after")
+    def _has_voice(self) -> ModelSetting:
+        if (self.backend == "scripted") != (self.checkpoint is None) or (self.backend == "scripted") != bool(self.replies):
+            raise ValueError("a model has a checkpoint, or is backend: scripted with replies: [TEXT, ...]")
+        return self
+
 
 class ToolSetting(Declared):
     """Where and with what a tool runs."""
 
-    checkpoint: Name | dict[Name, Name] | None = None
+    checkpoint: CheckpointName | dict[Name, CheckpointName] | None = None
     """A checkpoint for the tool's only role, or one for each role."""
     host: Literal["inline", "worker", "ray", "remote"] = "worker"
     device: str = "auto"
@@ -66,4 +74,4 @@ class ProjectFile(Declared):
     name: Name
     profile: Name | None = None
     profiles: dict[Name, Profile] = {}
-    checkpoints: dict[Name, Manifest] = {}
+    checkpoints: dict[CheckpointName, Manifest] = {}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sensorium.spec.declared import Declared, Name, PortName, TypeText
+from sensorium.spec.declared import CheckpointName, Declared, Name, PortName, TypeText
 from sensorium.spec.ports import PortType, Signature
 
 __all__ = ["BatchSpec", "OutputSpec", "ToolSpec"]
@@ -38,7 +38,7 @@ class ToolSpec(Declared):
     inputs: dict[PortName, TypeText]
     outputs: Annotated[dict[PortName, TypeText | OutputSpec], Field(min_length=1)]
     batch: BatchSpec = BatchSpec()
-    checkpoints: dict[Name, Name] = {}
+    checkpoints: dict[Name, CheckpointName] = {}
     """The checkpoint for each role, unless a profile names another."""
     languages: list[str] | None = None
     """Languages that the tool knows, as ISO 639-1 codes; None when language does not matter to it."""
