@@ -83,6 +83,18 @@ class Manifest(Declared):
             raise ValueError("files want at least one place to get them from")
         return self
 
+    @model_validator(mode="after")
+    def _names_files(self) -> Manifest:
+        names = [file.name for file in self.files or []]
+        if len(names) != len(set(names)):
+            raise ValueError("a file is listed twice; list each name once")
+        for place in self.places:
+            keys = place.members if isinstance(place, WheelPlace) else place.names if isinstance(place, HubPlace) else {}
+            for key in keys:
+                if key not in names:
+                    raise ValueError(f"a place names {key!r}, which is not among the files: {', '.join(names)}")
+        return self
+
     @property
     def size_bytes(self) -> int:
         """Bytes to download."""
