@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sensorium.spec.declared import Declared, Name, PortName, TypeText
+from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeText
 from sensorium.spec.ports import PortType, Signature
 
 __all__ = ["AgentLimits", "AgentSpec"]
@@ -30,7 +30,7 @@ class AgentSpec(Declared):
     about: Annotated[str, Field(min_length=1, max_length=2000)]
     model: Name = "central"
     """A role of the profile."""
-    tools: list[Name] = []
+    tools: list[CalleeName] = []
     """Tools, agents' graphs and graphs that the agent may call."""
     limits: AgentLimits = AgentLimits()
     inputs: dict[PortName, TypeText] = _DEFAULT_INPUTS

@@ -28,6 +28,10 @@ def _checkpoint_name(text: str) -> str:
     return text
 
 
+def _callee_name(text: str) -> str:
+    return f"box/{_name(text[4:])}" if text.startswith("box/") else _name(text)
+
+
 def _port_name(text: str) -> str:
     if not NAME.fullmatch(text) or "-" in text:
         raise ValueError(f"{text!r} is not a port name; it begins with a letter and has letters, digits and _")
@@ -40,6 +44,8 @@ def _type(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+CalleeName = Annotated[str, AfterValidator(_callee_name)]
+"""A tool, agent or graph by name; `box/NAME` is the box's where the project could shadow it."""
 CheckpointName = Annotated[str, AfterValidator(_checkpoint_name)]
 PortName = Annotated[str, AfterValidator(_port_name)]
 TypeText = Annotated[str, AfterValidator(_type), Field(description="A port type, such as text, [image], number?")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sensorium.spec.declared import Declared, Name, PortName, TypeText
+from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeText
 
 __all__ = ["ElseSpec", "GraphSpec", "NodeSpec", "WireSpec"]
 
@@ -26,10 +26,10 @@ class WireSpec(Declared):
 class ElseSpec(Declared):
     """What stands in when a node fails. It gives the same output ports."""
 
-    tool: Name | None = None
-    graph: Name | None = None
+    tool: CalleeName | None = None
+    graph: CalleeName | None = None
     value: dict[PortName, Any] | None = None
-    """The outputs themselves; a missing optional port, or a port given as null, is null."""
+    """The outputs themselves, as wires or literals; a missing optional port, or a port given as null, is null."""
     with_: Annotated[dict[PortName, Any] | None, Field(alias="with")] = None
     """Inputs of the stand-in; those of the node where absent."""
 
@@ -43,9 +43,9 @@ class ElseSpec(Declared):
 class NodeSpec(Declared):
     """One node. Control nests from outside in: when, approve, each, until, retry, timeout, call."""
 
-    tool: Name | None = None
-    agent: Name | None = None
-    graph: Name | None = None
+    tool: CalleeName | None = None
+    agent: CalleeName | None = None
+    graph: CalleeName | None = None
     with_: Annotated[dict[PortName, Any], Field(alias="with")] = {}
     """Inputs: wires, literals, or lists of either."""
     when: str | None = None
@@ -57,8 +57,8 @@ class NodeSpec(Declared):
     carry: dict[PortName, str] = {}
     retry: Annotated[int, Field(ge=0, le=100)] = 0
     """More tries after the first."""
-    timeout: Annotated[float, Field(gt=0)] | None = None
-    """Seconds for each try."""
+    timeout: Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)] | None = None
+    """Seconds for each try; a week at most."""
     else_: Annotated[ElseSpec | None, Field(alias="else")] = None
     cache: Literal["on", "off"] = "on"
     keep: bool = False
