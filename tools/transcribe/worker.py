@@ -1,0 +1,113 @@
+"""Speech to text by Whisper: window after window of speech, each in English or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sensorium.worker import Failed, Progress, Refused
+
+from .ear import Samples, Window, prepare, windows
+from .language import Tongues, can_be_trusted, log_probability, repeats
+from .load import open_recogniser
+from .recogniser import Passage, Recogniser
+
+BEST_GUESS = (0.0,)
+SECOND_THOUGHTS = (0.2, 0.4, 0.6)
+"""Temperatures for speech of which the best guess was poor or a loop."""
+POOR = -1.0
+"""Mean log probability below which a guess is poor."""
+HEARD_ENOUGH_S = 5.0
+"""Foreign speech of this length, and no less than half of the speech so far, ends the call at once."""
+
+Segment = tuple[float, float, str]
+
+
+@dataclass(slots=True)
+class Account:
+    """What was heard so far, and how much of it in another language."""
+
+    segments: list[Segment] = field(default_factory=list)
+    heard_s: float = 0.0
+    foreign_s: float = 0.0
+    foreign: str = ""
+    """The first other language that was heard."""
+
+    def add(self, window: Window, passages: Sequence[Passage]) -> list[Segment]:
+        """Notes down what was said in `window`, with times counted from the beginning of the sound."""
+        self.heard_s += window.length_s
+        new = [
+            (
+                round(window.start_s + min(passage.start_s, window.length_s), 2),
+                round(window.start_s + min(passage.end_s, window.length_s), 2),
+                passage.text,
+            )
+            for passage in passages
+            if passage.text
+        ]
+        self.segments += new
+        return new
+
+    def add_foreign(self, window: Window, name: str) -> list[Segment]:
+        """Notes down that something was said in another language."""
+        self.foreign_s += window.length_s
+        self.foreign = self.foreign or name
+        return self.add(window, [Passage(0.0, window.length_s, f"[speech in {name}]", 0.0, 0.0)])
+
+    def refuse_foreign(self, at_least_s: float) -> None:
+        if self.foreign and self.foreign_s >= max(at_least_s, self.heard_s / 2):
+            raise Refused(f"The speech sounds like {self.foreign}; transcribe knows English only.", kind="language")
+
+
+class Transcribe:
+    """Whisper, by faster-whisper or openai-whisper."""
+
+    def setup(self, checkpoints: dict[str, str], device: str) -> None:
+        self._recogniser: Recogniser = open_recogniser(Path(checkpoints["speech"]), device)
+        language = checkpoints.get("language")
+        self._tongues = Tongues(Path(language) if language else None, device)
+
+    def run(self, batch: list[dict[str, Any]]) -> Generator[Progress | Failed | list[dict[str, Any] | None]]:
+        results: list[dict[str, Any] | None] = []
+        for index, call in enumerate(batch):
+            try:
+                results.append((yield from self._transcribe(index, *call["audio"])))
+            except Refused as refusal:
+                yield Failed(index, refusal.why, refusal.kind)
+                results.append(None)
+        yield results
+
+    def close(self) -> None:
+        del self._recogniser, self._tongues
+
+    def _transcribe(self, index: int, samples: Samples, rate_hz: int) -> Generator[Progress, None, dict[str, Any]]:
+        total_s = len(samples) / rate_hz if rate_hz > 0 else 0.0
+        stretches = windows(prepare(samples, rate_hz))
+        language = self._language(stretches)
+        account = Account()
+        for window in stretches:
+            for segment in self._hear(window, language, account):
+                yield Progress(index, min(segment[1] / total_s, 1.0), f"{segment[1]:.0f} of {total_s:.0f} s")
+            account.refuse_foreign(HEARD_ENOUGH_S)
+        account.refuse_foreign(0.0)
+        text = " ".join(segment[2] for segment in account.segments)
+        return {"text": text, "segments": account.segments, "language": language}
+
+    def _language(self, stretches: Sequence[Window]) -> str:
+        """English, or what a multilingual checkpoint takes the longest of the first stretches for."""
+        if not self._recogniser.is_multilingual or not stretches:
+            return "en"
+        probabilities = self._recogniser.languages(max(stretches[:3], key=lambda window: window.length_s).samples)
+        return max(probabilities, key=probabilities.__getitem__)
+
+    def _hear(self, window: Window, language: str, account: Account) -> list[Segment]:
+        passages = self._recogniser.hear(window.samples, language, BEST_GUESS)
+        if not self._recogniser.is_multilingual and not can_be_trusted(passages):
+            spoken = self._tongues.spoken(window.samples, passages)
+            if spoken.is_foreign:
+                return account.add_foreign(window, spoken.name)
+        if log_probability(passages) < POOR or repeats(passages):
+            passages = self._recogniser.hear(window.samples, language, SECOND_THOUGHTS)
+        return account.add(window, passages)
