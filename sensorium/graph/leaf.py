@@ -1,0 +1,193 @@
+"""Leaf calls: one tool, called once, under a key that keeps its result."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, TypeVar
+
+import msgspec
+
+from sensorium.errors import DeadlineError, InternalError, ToolError
+from sensorium.events import Event, ItemMade, NodeProgress, RunId
+from sensorium.graph.services import Placed, Services
+from sensorium.host.contract import Done, Item, Progress
+from sensorium.parts import Audio, Image, Latent, Masks, Part, Value, decode_values, encode_values, values_digest
+from sensorium.spec.catalogue import ToolEntry
+
+__all__ = ["CallContext", "Outcome", "call_key", "call_tool", "kept", "within"]
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Where in a run a call is made, and what it may use. One `gate` and one `placed` serve the whole run.
+
+    Whoever makes calls of another kind (to a language model) holds `gate` round each one, and never round a
+    `call_tool`, which takes the gate itself.
+    """
+
+    run: RunId
+    node: str
+    """Path of the node: `cut`, `album/caption` within a sub-graph, `caption[3]` for an item of an `each`."""
+    services: Services
+    emit: Callable[[Event], None]
+    """Tells who watches the run. Never raises."""
+    gate: asyncio.Semaphore
+    """Most calls at once in the run."""
+    seed: int | None = None
+    """Named by whoever started the run; part of every key."""
+    fresh: bool = False
+    """Whether results of earlier runs are left aside."""
+    round: str = "0"
+    """Which round of `until` and which try of `retry` this is, sub-graphs' nodes after those of their node: part of
+    every key, so that a repeated call is a call of its own."""
+    placed: dict[str, Placed] = field(default_factory=dict[str, Placed])
+    """Tools that this run has placed, by the digest of their folder."""
+
+    def at(self, node: str) -> CallContext:
+        """The same, at another path."""
+        return replace(self, node=node)
+
+    def in_round(self, number: int) -> CallContext:
+        """The same, in a round within this one."""
+        return replace(self, round=f"{self.round}.{number}")
+
+    async def place(self, entry: ToolEntry) -> Placed:
+        """The tool with its host, asked for once in a run.
+
+        Raises:
+            OperatorError: A checkpoint or environment is missing.
+        """
+        name = f"{entry.spec.name}:{entry.digest}"
+        if name not in self.placed:
+            self.placed[name] = await self.services.place(entry)
+        return self.placed[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call gave."""
+
+    outputs: dict[str, Value]
+    """A value for each output port."""
+    seconds: float
+    """Time in the tool, or to find the kept result."""
+    cached: bool
+    """Whether a kept result was used."""
+
+
+async def call_tool(
+    context: CallContext,
+    entry: ToolEntry,
+    inputs: Mapping[str, Value],
+    *,
+    timeout_s: float | None = None,
+    use_cache: bool = True,
+) -> Outcome:
+    """The tool's outputs: those kept from an equal call, else those of a call that is made now and then kept.
+
+    The result is on the disk when this returns. Of equal calls at once one is made. A tool with effects, and any tool
+    with `use_cache=False`, finds only what the same node made in the same run. A kept result whose media are gone
+    counts for nothing. Progress and list items go to `context.emit`.
+
+    Args:
+        context: Where the call is made.
+        entry: The tool.
+        inputs: A value for each input port; an optional one may be missing.
+        timeout_s: Seconds for the call, counted from when it may begin; the profile's limit where None.
+        use_cache: Whether results may be shared between nodes and runs.
+
+    Raises:
+        CallerError: The tool refuses the input; LanguageError where it is a matter of language.
+        ToolError: The tool failed; DeadlineError where it took too long.
+        OperatorError: A checkpoint, the disk or a permission is missing.
+    """
+    began_s = perf_counter()
+    placed = await context.place(entry)
+    shared = use_cache and not entry.spec.effects
+    key = call_key(context, f"tool {placed.binding.identity}", dict(inputs), shared=shared)
+    results = context.services.results
+    async with results.flight(key):
+        outputs = kept(context, key)
+        if outputs is not None:
+            return Outcome(outputs, perf_counter() - began_s, cached=True)
+        async with context.gate:
+            done = await within(timeout_s, _made(context, placed, inputs, key, timeout_s), context.node)
+        try:
+            value = encode_values(done.outputs)
+        except UnicodeEncodeError as error:
+            raise ToolError(f"tool {entry.spec.name!r} gave text that is not Unicode: {error.reason}") from error
+        await results.keep(key, value, run=context.run, node=context.node)
+    return Outcome(done.outputs, done.seconds, cached=False)
+
+
+def call_key(context: CallContext, callee: str, inputs: dict[str, Value], *, shared: bool) -> str:
+    """SHA-256 of what decides a call's result.
+
+    Args:
+        context: Where the call is made; its seed and round count.
+        callee: Identity of what is called: folder, checkpoints, runtime, device kind, parameters.
+        inputs: Values of the input ports.
+        shared: Whether other nodes and runs may use the result.
+    """
+    owner = "" if shared else f"{context.run} {context.node}"
+    lines = (callee, values_digest(inputs), str(context.seed), context.round, owner)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def kept(context: CallContext, key: str) -> dict[str, Value] | None:
+    """The outputs kept under a key; None where there are none, or where their media are gone from the store."""
+    data = context.services.results.get(key, run=context.run if context.fresh else None)
+    if data is None:
+        return None
+    store = context.services.store
+    try:
+        outputs = decode_values(data, store)
+    except msgspec.DecodeError:
+        return None  # written by a version whose parts were others
+    media = (part for value in outputs.values() for part in _parts(value))
+    whole = all(store.has(part.blob.digest) for part in media if isinstance(part, Image | Audio | Masks | Latent))
+    return outputs if whole else None
+
+
+async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node: str) -> Made:
+    """What `work` makes, which is cancelled when the time is up.
+
+    Raises:
+        DeadlineError: It took longer than `timeout_s`; another try may be quicker.
+    """
+    try:
+        async with asyncio.timeout(timeout_s) as clock:
+            return await work
+    except TimeoutError as error:
+        if not clock.expired():
+            raise
+        raise DeadlineError(f"{node} took longer than its timeout of {timeout_s:g} s", can_retry=True) from error
+    except DeadlineError as error:
+        raise DeadlineError(str(error), can_retry=True) from error
+
+
+async def _made(
+    context: CallContext, placed: Placed, inputs: Mapping[str, Value], key: str, timeout_s: float | None
+) -> Done:
+    async for event in placed.host.call(placed.binding, inputs, key=key, deadline_s=timeout_s):
+        match event:
+            case Progress(share, note):
+                context.emit(NodeProgress(context.run, context.node, share, note))
+            case Item(port, part):
+                context.emit(ItemMade(context.run, context.node, port, part))
+            case Done():
+                return event
+    raise InternalError(f"the host of tool {placed.binding.spec.name!r} ended a call without a result")
+
+
+def _parts(value: Value) -> Iterator[Part]:
+    if isinstance(value, tuple):
+        yield from (part for part in value if part is not None)
+    elif value is not None:
+        yield value
