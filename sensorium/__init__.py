@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sensorium.errors import SensoriumError as SensoriumError
     from sensorium.graph import Graph as Graph
     from sensorium.graph import Result as Result
+    from sensorium.graph import RunOptions as RunOptions
     from sensorium.project import Project as Project
     from sensorium.project import examine as examine
     from sensorium.project import load as load
@@ -23,12 +24,13 @@ _HOMES = {
     "Graph": "sensorium.graph",
     "Project": "sensorium.project",
     "Result": "sensorium.graph",
+    "RunOptions": "sensorium.graph",
     "SensoriumError": "sensorium.errors",
     "examine": "sensorium.project",
     "load": "sensorium.project",
 }
 
-__all__ = ["Graph", "Project", "Result", "SensoriumError", "__version__", "examine", "load"]
+__all__ = ["Graph", "Project", "Result", "RunOptions", "SensoriumError", "__version__", "examine", "load"]
 
 
 def __getattr__(name: str) -> object:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sensorium.checkpoint import Checkpoints
 from sensorium.errors import AuthorError, CallerError, Fault, OperatorError
-from sensorium.graph import Graph
+from sensorium.graph import Graph, Result, RunOptions
 from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
@@ -17,6 +17,7 @@ from sensorium.host.environment import Environments
 from sensorium.model import open_model
 from sensorium.model.contract import Model
 from sensorium.model.scripted import ScriptedModel
+from sensorium.parts import Value
 from sensorium.project.entries import fill_catalogue
 from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
@@ -40,6 +41,7 @@ class Project:
     Args:
         folder: The project's folder; None for the box alone.
         profile: Name of a profile; else `SENSORIUM_PROFILE`, else the project's default, else the box's.
+        offline: Download nothing.
 
     Raises:
         AuthorError: A project file is wrong. Faults of tools, agents and graphs stand in `faults` instead, so that the
@@ -47,7 +49,8 @@ class Project:
         CallerError: There is no such profile.
     """
 
-    def __init__(self, folder: Path | None, *, profile: str | None = None) -> None:
+    def __init__(self, folder: Path | None, *, profile: str | None = None, offline: bool = False) -> None:
+        self.offline = offline
         self.box = box_folder()
         self.folder = folder if folder != self.box else None
         box_file = read_project(self.box / PROJECT_FILE)
@@ -64,9 +67,11 @@ class Project:
         self._models: dict[str, Model] = {}
 
     @classmethod
-    def find(cls, start: str | Path | None = None, *, profile: str | None = None) -> Project:
+    def find(
+        cls, start: str | Path | None = None, *, profile: str | None = None, offline: bool = False
+    ) -> Project:
         """The project at `start`, or the nearest one at or above the working directory, else the box alone."""
-        return cls(find_project(None if start is None else Path(start)), profile=profile)
+        return cls(find_project(None if start is None else Path(start)), profile=profile, offline=offline)
 
     def _own_file(self) -> ProjectFile | None:
         if self.folder is None or not (self.folder / PROJECT_FILE).is_file():
@@ -172,6 +177,18 @@ class Project:
         self._models.clear()
         await self.worker_host.close()
         await self.inline_host.close()
+
+    async def run_once(self, graph: Graph, inputs: dict[str, Value], options: RunOptions) -> Result:
+        """One run, after which hosts and models are let go."""
+        try:
+            return await graph.arun(**inputs, options=options)
+        finally:
+            await self.close()
+
+    def callable_by(self, graph: Graph) -> list[str]:
+        """What the agents of a graph may call, in the order in which they name it."""
+        agents = [node.agent for node in graph.spec.nodes.values() if node.agent is not None]
+        return list(dict.fromkeys(name for agent in agents for name in self.catalogue.agents[agent].spec.tools))
 
     def tool_setting(self, name: str) -> ToolSetting:
         """What the profile says of a tool; the defaults where it says nothing."""

@@ -1,0 +1,59 @@
+"""The result of a run, for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from sensorium import errors
+from sensorium.cli.pictures import can_show_pictures, show_picture
+from sensorium.errors import SensoriumError
+from sensorium.graph import Result
+from sensorium.parts import Image, Part, Value
+
+__all__ = ["exit_code", "print_result"]
+
+_BY_KIND = {
+    kind.kind: kind.exit_code
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, SensoriumError)
+}
+_BY_STATUS = {"done": 0, "refused": 3, "paused": 6, "cancelled": 130}
+
+
+def exit_code(result: Result) -> int:
+    """What the command line exits with after this result."""
+    if result.status in _BY_STATUS:
+        return _BY_STATUS[result.status]
+    return _BY_KIND.get(result.error.kind, 1) if result.error is not None else 1
+
+
+def print_result(result: Result, folder: Path) -> None:
+    """Every output by name: words as they are, media as the paths of files written below `folder`."""
+    files = result.save(folder)
+    for name, value in result.outputs.items():
+        _print_output(name, value, files.get(name, []))
+    if result.error is not None:
+        typer.echo(f"sensorium: {result.error.node or result.graph}: {result.error.message}", err=True)
+
+
+def _print_output(name: str, value: Value, paths: list[Path]) -> None:
+    if value is None:
+        typer.echo(f"{name}: (none)")
+        return
+    if paths:
+        typer.echo(f"{name}: {'  '.join(str(path) for path in paths)}")
+        if isinstance(value, Image) and can_show_pictures():
+            show_picture(value.open())
+        return
+    if isinstance(value, tuple):
+        typer.echo(f"{name}:")
+        for item in value:
+            typer.echo(f"  {_words(item)}")
+        return
+    typer.echo(f"{name}: {_words(value)}")
+
+
+def _words(part: Part | None) -> str:
+    return "(none)" if part is None else str(part)

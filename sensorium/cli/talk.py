@@ -1,0 +1,148 @@
+"""A conversation in the terminal, turn by turn."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+import sensorium
+from sensorium.cli.pictures import can_show_pictures, show_picture
+from sensorium.cli.watch import Watcher
+from sensorium.errors import SensoriumError
+from sensorium.events import Event, TextPiece
+from sensorium.graph import Result
+from sensorium.parts import Image
+from sensorium.project.session import Conversation, Session
+
+__all__ = ["Talk"]
+
+_HELP = """/help           this
+/tools          what the assistant may call
+/attach FILE    a picture or a sound to talk about
+/save NAME      keep this conversation under a name
+/resume NAME    go on with a conversation that was kept
+/clear          start anew
+/quit           end (so does Ctrl-D); Ctrl-C stops the answer that is being given"""
+
+
+class Talk:
+    """Reads lines, carries out commands that begin with `/`, and makes a turn of everything else.
+
+    Args:
+        project: Gives home and store for sessions.
+        conversation: What is talked with.
+        runner: Runs turns; an interrupt cancels the turn and leaves the runner usable.
+        trace: Show exactly what is sent to language models.
+        out: Folder for pictures and sound.
+    """
+
+    def __init__(
+        self,
+        project: sensorium.Project,
+        conversation: Conversation,
+        runner: asyncio.Runner,
+        *,
+        trace: bool,
+        out: Path,
+    ) -> None:
+        self._project = project
+        self._conversation = conversation
+        self._runner = runner
+        self._trace = trace
+        self._out = out
+        self._turns = 0
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/help": lambda _: typer.echo(_HELP),
+            "/tools": lambda _: self._list_tools(),
+            "/attach": self._attach,
+            "/save": lambda name: self._conversation.save(self._session(name)),
+            "/resume": self._resume,
+            "/clear": lambda _: self._conversation.clear(),
+        }
+
+    def go_on(self, *, piped: bool) -> None:
+        """Turns until the input ends or `/quit`."""
+        if not piped:
+            typer.echo(f"{self._conversation.graph.name}: /help tells what can be done, /quit ends", err=True)
+        while (line := self._read(piped=piped)) is not None and line != "/quit":
+            if line:
+                self._take(line)
+
+    def _read(self, *, piped: bool) -> str | None:
+        """The next line without the white space around it; None where there are no more."""
+        if piped:
+            return line.strip() if (line := sys.stdin.readline()) else None
+        try:
+            return input("> ").strip()
+        except EOFError:
+            typer.echo("", err=True)
+            return None
+        except KeyboardInterrupt:
+            typer.echo("\n(/quit or Ctrl-D ends)", err=True)
+            return ""
+
+    def _take(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        try:
+            if name in self._commands:
+                self._commands[name](rest.strip())
+            elif name.startswith("/"):
+                typer.echo(f"there is no {name}\n{_HELP}", err=True)
+            else:
+                self._turn(line)
+        except SensoriumError as error:
+            typer.echo(f"sensorium: {error}", err=True)
+        except KeyboardInterrupt:
+            typer.echo("\n(stopped)", err=True)
+
+    def _turn(self, request: str) -> None:
+        spoken: list[str] = []
+
+        def see(event: Event) -> None:
+            if isinstance(event, TextPiece):
+                spoken.append(event.text)
+                typer.echo(event.text, nl=False)
+            else:
+                watcher.see(event)
+
+        with Watcher(trace=self._trace, calls_only=True) as watcher:
+            options = sensorium.RunOptions(on_event=see, raise_on_failure=False)
+            result = self._runner.run(self._conversation.turn(request, options))
+        self._show(result, was_spoken=bool(spoken))
+
+    def _show(self, result: Result, *, was_spoken: bool) -> None:
+        typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
+        self._turns += 1
+        files = result.save(self._out / f"{self._turns:03d}")
+        for name, paths in files.items():
+            value = result.outputs[name]
+            if isinstance(value, Image) and can_show_pictures():
+                show_picture(value.open())
+            typer.echo("\n".join(str(path) for path in paths))
+        if result.error is not None:
+            typer.echo(f"sensorium: {result.error.message}", err=True)
+
+    def _attach(self, path: str) -> None:
+        part = self._conversation.attach(path)
+        if isinstance(part, Image) and can_show_pictures():
+            show_picture(part.open())
+
+    def _resume(self, name: str) -> None:
+        session = self._session(name)
+        if not session.path.exists():
+            typer.echo(f"there is no session {name!r}", err=True)
+            return
+        self._conversation.resume(session)
+        for message in self._conversation.messages:
+            typer.echo(f"{'> ' if message.role == 'user' else ''}{message.text}")
+
+    def _session(self, name: str) -> Session:
+        return Session(self._project.home / "sessions", name, self._project.store)
+
+    def _list_tools(self) -> None:
+        for name in self._project.callable_by(self._conversation.graph):
+            typer.echo(name)

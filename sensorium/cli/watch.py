@@ -1,0 +1,95 @@
+"""A run on the terminal while it goes on: a line for each node, to standard error."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from sensorium.events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeSkipped,
+    NodeStarted,
+    PromptSent,
+    ToolCalled,
+)
+
+__all__ = ["Watcher"]
+
+
+class Watcher:
+    """Shows events as they come. On a terminal with moving lines, elsewhere with one line for each node that ended.
+
+    Args:
+        quiet: Show nothing but prompts, where those are asked for.
+        trace: Show exactly what is sent to language models.
+        calls_only: Show what an agent called and what failed, not each node that ended.
+    """
+
+    def __init__(self, *, quiet: bool = False, trace: bool = False, calls_only: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._quiet = quiet
+        self._trace = trace
+        self._calls_only = calls_only
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> Watcher:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def see(self, event: Event) -> None:
+        """Shows one event."""
+        match event:
+            case NodeStarted(node=node, callee=callee):
+                self._tasks[node] = self._progress.add_task(f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note="")
+            case NodeProgress(node=node, share=share, note=note) if node in self._tasks:
+                self._progress.update(self._tasks[node], total=1.0, completed=share, note=escape(note))
+            case NodeFinished(node=node, callee=callee, seconds=seconds, cached=cached, instead=instead):
+                self._end(node)
+                how = "kept from before" if cached else f"{seconds:.1f} s"
+                if instead:
+                    self._say(f"[yellow]![/yellow] {escape(node)} [dim]{escape(callee)}[/dim] {escape(instead)}")
+                elif not self._calls_only:
+                    self._say(f"[green]✓[/green] {escape(node)} [dim]{escape(callee)}, {how}[/dim]")
+            case NodeSkipped(node=node, why=why) if not self._calls_only:
+                self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
+            case NodeFailed(node=node, callee=callee, message=message):
+                self._end(node)
+                self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(message)}")
+            case ToolCalled(tool=tool, status=status, message=message):
+                mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"
+                self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
+            case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
+                self._console.print(f"[dim]--- {escape(node)} sends to {escape(model)}[/dim]\n{escape(prompt)}\n[dim]---[/dim]")
+            case _:
+                pass
+
+    def _end(self, node: str) -> None:
+        task = self._tasks.pop(node, None)
+        if task is not None:
+            self._progress.remove_task(task)
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            self._console.print(line)
