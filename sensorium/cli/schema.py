@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,7 +13,7 @@ from sensorium.spec.schema import schemas
 __all__ = ["schema"]
 
 
-class File(str, Enum):
+class File(StrEnum):
     """Which file the schema describes."""
 
     graph = "graph"

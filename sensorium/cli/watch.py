@@ -62,7 +62,9 @@ class Watcher:
         """Shows one event."""
         match event:
             case NodeStarted(node=node, callee=callee):
-                self._tasks[node] = self._progress.add_task(f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note="")
+                self._tasks[node] = self._progress.add_task(
+                    f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note=""
+                )
             case NodeProgress(node=node, share=share, note=note) if node in self._tasks:
                 self._progress.update(self._tasks[node], total=1.0, completed=share, note=escape(note))
             case NodeFinished(node=node, callee=callee, seconds=seconds, cached=cached, instead=instead):
@@ -81,7 +83,9 @@ class Watcher:
                 mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"
                 self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
             case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
-                self._console.print(f"[dim]--- {escape(node)} sends to {escape(model)}[/dim]\n{escape(prompt)}\n[dim]---[/dim]")
+                self._console.print(
+                    f"[dim]--- {escape(node)} sends to {escape(model)}[/dim]\n{escape(prompt)}\n[dim]---[/dim]"
+                )
             case _:
                 pass
 

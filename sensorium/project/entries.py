@@ -27,8 +27,12 @@ def fill_catalogue(box: Path, project: Path | None) -> Loaded:
     places: list[tuple[Path, Origin]] = [(box, "box")]
     if project is not None and project != box:
         places.append((project, "project"))
-    tools = _gather(faults, ((path, origin) for home, origin in places for path in members(home, "tools", "tool.yaml")), _tool)
-    agents = _gather(faults, ((path, origin) for home, origin in places for path in members(home, "agents", "agent.yaml")), _agent)
+    tools = _gather(
+        faults, ((path, origin) for home, origin in places for path in members(home, "tools", "tool.yaml")), _tool
+    )
+    agents = _gather(
+        faults, ((path, origin) for home, origin in places for path in members(home, "agents", "agent.yaml")), _agent
+    )
     files = [(path, origin) for home, origin in places for path in sorted((home / "graphs").glob("*.yaml"))]
     sources = _gather(faults, files, _source)
     callables = Catalogue(tools, agents, {})
@@ -66,7 +70,9 @@ def _gather(
         if origin == "box":
             found[f"box/{name}"] = entry
         if name in found:
-            faults.append(Fault(str(path), 1, 1, f"{name!r} is also in the box", f"give it another name; the box's is box/{name}"))
+            faults.append(
+                Fault(str(path), 1, 1, f"{name!r} is also in the box", f"give it another name; the box's is box/{name}")
+            )
             continue
         found[name] = entry
     return found

@@ -49,7 +49,7 @@ def home_folder() -> Path:
 
 
 def find_project(start: Path | None) -> Path | None:
-    """The nearest folder at or above the working directory with `sensorium.yaml` or `graphs/`; None where there is none.
+    """The nearest folder at or above the working directory with `sensorium.yaml` or `graphs/`; None without one.
 
     Args:
         start: A folder that is the project itself, instead of looking upwards.

@@ -67,9 +67,7 @@ class Project:
         self._models: dict[str, Model] = {}
 
     @classmethod
-    def find(
-        cls, start: str | Path | None = None, *, profile: str | None = None, offline: bool = False
-    ) -> Project:
+    def find(cls, start: str | Path | None = None, *, profile: str | None = None, offline: bool = False) -> Project:
         """The project at `start`, or the nearest one at or above the working directory, else the box alone."""
         return cls(find_project(None if start is None else Path(start)), profile=profile, offline=offline)
 
@@ -153,7 +151,9 @@ class Project:
             setting = self.profile.models.get(role)
             if setting is None:
                 known = ", ".join(sorted(self.profile.models)) or "(none)"
-                raise OperatorError(f"profile {self.profile_name!r} names no model for role {role!r}; its roles: {known}")
+                raise OperatorError(
+                    f"profile {self.profile_name!r} names no model for role {role!r}; its roles: {known}"
+                )
             self._models[role] = self._open_model(role, setting)
         return self._models[role]
 
@@ -214,8 +214,9 @@ class Project:
     # What people ask for
 
     def graph(self, name: str | Path) -> Graph:
-        """A graph that can be run: a name in the project or the box, or a file. A tool or an agent becomes a graph of
-        one node.
+        """A graph that can be run: a name in the project or the box, or a file.
+
+        A tool or an agent becomes a graph of one node.
 
         Raises:
             AuthorError: The graph has faults; all of them.

@@ -106,7 +106,9 @@ class Conversation:
 
     def __init__(self, graph: Graph, admission: Admission, session: Session | None = None) -> None:
         if "request" not in graph.inputs or "answer" not in graph.outputs:
-            raise CallerError(f"graph {graph.name!r} can't be talked to; it needs an input `request` and an output `answer`")
+            raise CallerError(
+                f"graph {graph.name!r} can't be talked to; it needs an input `request` and an output `answer`"
+            )
         self.graph = graph
         self.messages: list[SessionMessage] = []
         self.at_hand: dict[str, Value] = {}
@@ -130,7 +132,9 @@ class Conversation:
             CallerError: The name is taken by another conversation.
         """
         if session.path.exists():
-            raise CallerError(f"session {session.name!r} is there already; /resume {session.name}, or take another name")
+            raise CallerError(
+                f"session {session.name!r} is there already; /resume {session.name}, or take another name"
+            )
         session.add(self.messages)
         self.session = session
 
