@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sensorium.spec.ports import NAME, PortType
 
-__all__ = ["CheckpointName", "Declared", "Name", "PortName", "TypeText"]
+__all__ = ["CalleeName", "CheckpointName", "Declared", "Name", "PortName", "TypeText"]
 
 _CHECKPOINT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -68,7 +69,7 @@ class Manifest(Declared):
     places: list[Place] = []
     """Tried in order; the first that answers wins."""
     convert: Annotated[str | None, Field(pattern=r"^[a-z0-9-]+$")] = None
-    """A named conversion that is run once. With `files` it adds to the checkpoint's directory; with `of` it fills one."""
+    """A named conversion that is run once. With `files` it adds to the directory; with `of` it fills one."""
     of: CheckpointName | None = None
     """The checkpoint that this one is converted from."""
     languages: list[str] | None = None
@@ -89,8 +90,7 @@ class Manifest(Declared):
         if len(names) != len(set(names)):
             raise ValueError("a file is listed twice; list each name once")
         for place in self.places:
-            keys = place.members if isinstance(place, WheelPlace) else place.names if isinstance(place, HubPlace) else {}
-            for key in keys:
+            for key in _file_names(place):
                 if key not in names:
                     raise ValueError(f"a place names {key!r}, which is not among the files: {', '.join(names)}")
         return self
@@ -99,6 +99,12 @@ class Manifest(Declared):
     def size_bytes(self) -> int:
         """Bytes to download."""
         return sum(file.bytes for file in self.files or [])
+
+
+def _file_names(place: Place) -> Iterable[str]:
+    if isinstance(place, WheelPlace):
+        return place.members
+    return place.names if isinstance(place, HubPlace) else ()
 
 
 Kind = Literal["hub", "wheel", "path"]

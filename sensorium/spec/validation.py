@@ -1,0 +1,255 @@
+"""From data to a declared model, with every fault at its place."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sensorium.errors import AuthorError, Fault
+from sensorium.spec.literals import named
+from sensorium.spec.nearest import listed, meant
+from sensorium.spec.yaml import Document, YamlPath
+
+__all__ = ["faults_of", "keys_of", "validate"]
+
+Declaration = TypeVar("Declaration", bound=BaseModel)
+
+
+def validate(model: type[Declaration], document: Document) -> Declaration:
+    """What a document declares.
+
+    Raises:
+        AuthorError: It does not; every fault is told at once.
+    """
+    try:
+        return model.model_validate(document.data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise AuthorError(faults_of(model, document, error)) from error
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """A model's keys, as they are written in a file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def faults_of(model: type[BaseModel], document: Document, error: ValidationError) -> list[Fault]:
+    """One located fault for each thing that is wrong, in the order of the file."""
+    groups: dict[YamlPath, dict[str, list[tuple[YamlPath, ErrorDetails]]]] = {}
+    for details in error.errors(include_url=False):
+        path, branch_at, branch = _in_data(document.data, details["loc"])
+        groups.setdefault(branch_at, {}).setdefault(branch, []).append((path, details))
+    faults: list[Fault] = []
+    for branch_at, branches in groups.items():
+        value = _at(document.data, branch_at)
+        if "" in branches or len(branches) == 1 or _fitting(branches, value):
+            chosen = _fitting(branches, value) if "" not in branches else ""
+            for path, details in branches[chosen or next(iter(branches))]:
+                faults.append(_fault(model, document, path, details))
+        else:
+            forms = listed(_form(branch) for branch in branches)
+            faults.append(document.fault(branch_at, f"{_dotted(branch_at)} is {named(value)}", f"write {forms}"))
+    unique = dict.fromkeys(faults)
+    return sorted(unique, key=lambda fault: (fault.line, fault.column))
+
+
+def _in_data(data: Any, loc: Iterable[str | int]) -> tuple[YamlPath, YamlPath, str]:
+    """The path of an error in the data, where in it a union begins, and which branch of the union the error is of."""
+    path: list[str | int] = []
+    branch_at: YamlPath = ()
+    branch = ""
+    parts = list(loc)
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if isinstance(data, dict) and isinstance(part, str) and (part in data or (last and part != "[key]")):
+            if part not in data and _is_branch(part):
+                branch_at, branch = tuple(path), part
+                continue
+            path.append(part)
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            path.append(part)
+            data = data[part]
+        elif part == "[key]":
+            continue
+        else:
+            branch_at, branch = tuple(path), str(part)
+    return tuple(path), branch_at, branch
+
+
+def _is_branch(part: str) -> bool:
+    return "[" in part or part in ("str", "bool", "int", "float")
+
+
+def _at(data: Any, path: YamlPath) -> Any:
+    for part in path:
+        data = _child(data, part)
+    return data
+
+
+def _child(data: Any, part: str | int) -> Any:
+    if isinstance(data, list):
+        return data[part] if isinstance(part, int) and part < len(data) else None
+    return data.get(part) if isinstance(data, dict) else None
+
+
+def _fitting(branches: Mapping[str, Any], value: Any) -> str:
+    """The branch of a union that the author most likely meant; empty where none stands out."""
+    if isinstance(value, dict):
+        models = {branch: _MODELS.get(branch) for branch in branches}
+        best = max(branches, key=lambda branch: _overlap(models[branch], value))
+        return best if models[best] is not None and _overlap(models[best], value) else _first(branches, "dict")
+    if isinstance(value, str):
+        return _first(branches, "str") or _first(branches, "literal")
+    if isinstance(value, list):
+        return _first(branches, "list")
+    return ""
+
+
+def _overlap(model: type[BaseModel] | None, value: Mapping[str, Any]) -> int:
+    return len(set(keys_of(model)) & set(value)) if model is not None else -1
+
+
+def _first(branches: Iterable[str], word: str) -> str:
+    return next((branch for branch in branches if branch.startswith(word) or f", {word}]" in branch), "")
+
+
+def _form(branch: str) -> str:
+    if branch in _MODELS:
+        return f"a mapping with {' and '.join(_required(_MODELS[branch]))}"
+    for word, form in (("dict", "a mapping"), ("list", "a list"), ("literal", branch[8:-1]), ("bool", "true or false")):
+        if branch.startswith(word):
+            return form
+    return "text" if "str" in branch else branch
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _dotted(path: YamlPath) -> str:
+    return ".".join(str(part) for part in path) or "the file"
+
+
+def _fault(model: type[BaseModel], document: Document, path: YamlPath, details: ErrorDetails) -> Fault:
+    kind, context = details["type"], details.get("ctx", {})
+    where = _dotted(path)
+    if kind == "extra_forbidden":
+        keys = keys_of(_model_at(model, path[:-1], document.data) or model)
+        found = f"unknown key {str(path[-1])[:60]!r}" + (f" in {_dotted(path[:-1])}" if len(path) > 1 else "")
+        return document.fault(path, found, meant(str(path[-1]), keys, "the keys are"), key=True)
+    if kind == "missing":
+        return document.fault(path[:-1], f"{_dotted(path[:-1])} has no {path[-1]!r}", f"add {path[-1]}:", key=True)
+    if details["loc"] and details["loc"][-1] == "[key]" and kind == "value_error":
+        found, _, right = _sentence(details).partition("; ")
+        return document.fault(path, found, right, key=True)
+    if kind == "value_error":
+        found, _, right = _sentence(details).partition("; ")
+        return document.fault(path, f"{where}: {found}", right)
+    found = f"{where} is {named(details['input'])}"
+    return document.fault(path, found, _right(kind, dict(context), details))
+
+
+def _sentence(details: ErrorDetails) -> str:
+    return details["msg"].removeprefix("Value error, ")
+
+
+_WANTED = {
+    "string_type": "write text",
+    "bool_type": "write true or false",
+    "int_type": "write a whole number",
+    "float_type": "write a number",
+    "dict_type": "write a mapping",
+    "model_type": "write a mapping",
+    "list_type": "write a list",
+    "finite_number": "write a finite number",
+}
+
+
+def _right(kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
+    value = details["input"]
+    if kind == "string_type" and isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        return f'write text; a list type stands in quotes, as in "[{value[0]}]"'
+    if kind in _WANTED:
+        return _WANTED[kind]
+    if kind == "literal_error":
+        expected = str(context.get("expected", ""))
+        near = meant(value, expected.replace("'", "").replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
+        return near if near.startswith("did") else f"write {expected}"
+    bounds = {"greater_than_equal": ("ge", "at least {}"), "greater_than": ("gt", "more than {}")}
+    bounds |= {"less_than_equal": ("le", "at most {}"), "less_than": ("lt", "less than {}")}
+    if kind in bounds:
+        name, form = bounds[kind]
+        return f"write {form.format(f'{context[name]:g}')}"
+    if kind in ("too_short", "string_too_short"):
+        return f"at least {context['min_length']} wanted"
+    if kind in ("too_long", "string_too_long"):
+        return f"at most {context['max_length']} wanted"
+    if kind == "string_pattern_mismatch":
+        return f"write what matches {context['pattern']}"
+    return details["msg"]
+
+
+def _model_at(model: type[BaseModel], path: YamlPath, data: Any) -> type[BaseModel] | None:
+    """The model that stands at `path`; of a union, the one that shares most keys with the data."""
+    here: Any = model
+    for part in path:
+        data = _child(data, part)
+        here = _inside(here, part, data)
+        if here is None:
+            return None
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _inside(annotation: Any, part: str | int, data: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            if (field.alias or name) == part:
+                return _chosen(field.annotation, data)
+        return None
+    arguments = get_args(annotation)
+    return _chosen(arguments[-1], data) if arguments else None
+
+
+def _chosen(annotation: Any, data: Any) -> Any:
+    """An annotation without what stands around it: `Annotated`, `| None`, the branches of a union that do not fit."""
+    while hasattr(annotation, "__metadata__"):
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    branches = [_chosen(branch, data) for branch in get_args(annotation) if branch is not type(None)]
+    models = [branch for branch in branches if isinstance(branch, type) and issubclass(branch, BaseModel)]
+    if models and isinstance(data, dict):
+        return max(models, key=lambda branch: _overlap(branch, data))
+    return next((branch for branch in branches if get_origin(branch) is dict), branches[0] if branches else None)
+
+
+def _all_models() -> dict[str, type[BaseModel]]:
+    from sensorium.spec.declared import Declared
+
+    found: dict[str, type[BaseModel]] = {}
+    waiting: list[type[BaseModel]] = [Declared]
+    while waiting:
+        for child in waiting.pop().__subclasses__():
+            found[child.__name__] = child
+            waiting.append(child)
+    return found
+
+
+class _Models(dict[str, "type[BaseModel]"]):
+    """Declared models by name, as pydantic names the branches of a union."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return _all_models().get(name, default)
+
+    def __getitem__(self, name: str) -> type[BaseModel]:
+        return _all_models()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _all_models()
+
+
+_MODELS = _Models()
