@@ -1,0 +1,147 @@
+"""The command line, over a stranger's project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.conftest import STRANGER, Command
+
+
+def test_a_strangers_graph_runs_with_his_own_tool_agent_and_model(sensorium: Command, elsewhere: Path) -> None:
+    ended = sensorium("run", "open-shop", "wish=a bakery", "--project", STRANGER, "--json")
+    told = json.loads(ended.out)
+    assert ended.code == 0
+    assert told["status"] == "done"
+    assert told["outputs"]["name"] == {"type": "text", "text": "Crumbs & Co."}
+    assert told["outputs"]["letters"] == {"type": "data", "value": {"Crumbs": 6, "&": 1, "Co.": 3}}
+    assert told["outputs"]["slogan_words"] is None
+    assert {node["node"]: node["status"] for node in told["nodes"]} == {"name": "done", "sign": "done", "again": "skipped"}
+
+
+def test_words_go_to_standard_output_and_talk_to_standard_error(sensorium: Command, elsewhere: Path) -> None:
+    ended = sensorium("run", "count-words", "text=one two", "--project", STRANGER)
+    assert "count: 2\n" in ended.out
+    assert "✓" in ended.err
+    assert "✓" not in ended.out
+
+
+def test_a_list_is_an_input_given_several_times(sensorium: Command, elsewhere: Path) -> None:
+    ended = sensorium(
+        "run", "open-shop", "wish=x", "slogans=a b", "slogans=c", "--project", STRANGER, "--json"
+    )  # fmt: skip
+    items = json.loads(ended.out)["outputs"]["slogan_words"]["items"]
+    assert [item["value"] for item in items] == [2.0, 1.0]
+
+
+BAD_USAGE = [
+    (["run", "open-shp", "wish=x"], 2, "did you mean open-shop?"),
+    (["run", "open-shop"], 2, "wish"),
+    (["run", "open-shop", "wsh=x"], 2, "did you mean wish?"),
+    (["run", "open-shop", "wish"], 2, "is not name=value"),
+    (["run", "open-shop", "wish=x", "--profile", "qiet"], 2, "did you mean quiet?"),
+    (["run", "count-words", "text= "], 2, "the text has no words"),
+    (["run", "see", "image=@missing.png"], 2, "missing.png"),
+    (["run", "open-shop", "wish=x", "--frsh"], 2, "--frsh"),
+    (["nonsense"], 2, "nonsense"),
+    (["check", "missing.yaml"], 2, "missing.yaml"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "says"), BAD_USAGE)
+def test_bad_usage_is_told_and_has_its_exit_code(
+    sensorium: Command, elsewhere: Path, arguments: list[str], code: int, says: str
+) -> None:
+    where = ["--project", str(STRANGER)] if arguments[0] in ("run", "check") else []
+    ended = sensorium(*arguments, *where)
+    assert ended.code == code
+    assert says in ended.err + ended.out
+    assert "Traceback" not in ended.err
+
+
+def test_a_refused_run_is_json_too(sensorium: Command, elsewhere: Path) -> None:
+    ended = sensorium("run", "open-shop", "wsh=x", "--project", STRANGER, "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["status"], told["error"]["kind"]) == (2, "failed", "caller")
+
+
+def test_a_missing_checkpoint_names_the_command_that_brings_it(sensorium: Command, elsewhere: Path) -> None:
+    Image.new("RGB", (32, 32)).save(elsewhere / "x.png")
+    ended = sensorium("run", "see", "image=@x.png")
+    assert ended.code == 5
+    assert "sensorium models pull" in ended.err
+
+
+def test_a_first_project_is_made_checked_and_run(sensorium: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sensorium("init", "mine").code == 0
+    monkeypatch.chdir(elsewhere / "mine")
+    assert sensorium("check").code == 0
+    ended = sensorium("run", "shout", "text=good morning", "times=2", "--json")
+    assert json.loads(ended.out)["outputs"]["text"]["text"] == "GOOD MORNING!!"
+
+
+def test_init_leaves_what_is_there_alone(sensorium: Command, elsewhere: Path) -> None:
+    (elsewhere / "full").mkdir()
+    (elsewhere / "full" / "note").write_text("mine")
+    ended = sensorium("init", "full")
+    assert ended.code == 2
+    assert "is there already" in ended.err
+    assert [path.name for path in (elsewhere / "full").iterdir()] == ["note"]
+
+
+def test_check_names_file_line_and_column_of_every_fault(sensorium: Command, elsewhere: Path) -> None:
+    (elsewhere / "bad.yaml").write_text(
+        "sensorium: 1\nname: bad\ninputs: {picture: image}\nnodes:\n  look: {tool: sea, with: {image: $picture}}\n"
+        "  cut: {tool: segment, with: {image: $pictur}}\noutputs: {labels: $look.labels}\n"
+    )
+    ended = sensorium("check", "bad.yaml")
+    assert ended.code == 2
+    assert "bad.yaml:5:16: " in ended.out
+    assert "see" in ended.out
+    assert "bad.yaml:6:" in ended.out
+
+
+def test_the_box_checks_clean(sensorium: Command, elsewhere: Path) -> None:
+    ended = sensorium("check", "--json")
+    assert json.loads(ended.out) == {"faults": []}
+    assert ended.code == 0
+
+
+def test_list_shows_what_a_project_adds_to_the_box(sensorium: Command, elsewhere: Path) -> None:
+    listed = json.loads(sensorium("list", "--json", "--project", STRANGER).out)
+    origin = {row["name"]: row["origin"] for row in listed["tools"]}
+    assert origin["count-words"] == "project"
+    assert origin["segment"] == "box"
+
+
+def test_every_graph_of_the_box_is_drawn(sensorium: Command, elsewhere: Path) -> None:
+    for row in json.loads(sensorium("list", "graphs", "--json").out)["graphs"]:
+        drawn = sensorium("graph", row["name"])
+        assert drawn.code == 0
+        assert drawn.out.startswith(("flowchart", "graph"))
+
+
+def test_doctor_says_what_is_missing_and_how_to_mend_it(sensorium: Command, elsewhere: Path) -> None:
+    ended = sensorium("doctor", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(ended.out)["findings"]}
+    assert ended.code == 5
+    assert findings["checkpoint whisper-tiny-en"]["state"] == "missing"
+    assert "models pull" in findings["checkpoint whisper-tiny-en"]["says"]
+
+
+def test_one_message_is_answered_as_json(sensorium: Command, elsewhere: Path) -> None:
+    graph = elsewhere / "talk.yaml"
+    graph.write_text(
+        "sensorium: 1\nname: talk\ninputs: {request: text}\nnodes:\n"
+        "  think: {agent: namer, with: {request: $request}}\noutputs: {answer: $think.answer}\n"
+    )
+    ended = sensorium("chat", "--graph", graph, "--message", "a bakery", "--project", STRANGER, "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["reply"], told["calls"]) == (0, "Crumbs & Co.", [])
+
+
+def test_the_version_is_printed(sensorium: Command) -> None:
+    assert sensorium("--version").out.startswith("sensorium 0.")
