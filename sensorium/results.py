@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -132,7 +132,7 @@ class Results:
         return connection
 
     @contextlib.contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self) -> Generator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:

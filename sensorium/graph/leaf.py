@@ -161,8 +161,9 @@ async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node:
     Raises:
         DeadlineError: It took longer than `timeout_s`; another try may be quicker.
     """
+    clock = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s) as clock:
+        async with clock:
             return await work
     except TimeoutError as error:
         if not clock.expired():
