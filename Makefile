@@ -23,7 +23,7 @@ weights: env
 	sensorium models pull --profile $(PROFILE)
 
 demo: weights
-	python examples/demo.py --profile $(PROFILE)
+	python examples/03_hear_see_speak.py --profile $(PROFILE)
 
 lint: env
 	ruff format --check .

@@ -23,6 +23,7 @@ from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, ho
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
 from sensorium.project.single import single_node
 from sensorium.results import Results
+from sensorium.spec.build import GraphBuilder
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
 from sensorium.spec.manifest import Manifest
@@ -264,6 +265,14 @@ class Project:
         mine = [fault for fault in self.faults if Path(fault.path).stem == name or Path(fault.path).parent.name == name]
         if mine:
             raise AuthorError(mine)
+
+    def build(self, builder: GraphBuilder) -> Graph:
+        """A graph that was built in Python.
+
+        Raises:
+            AuthorError: It has faults; all of them.
+        """
+        return self._checked(GraphSource(builder.spec(), None, ""))
 
     def parse(self, text: str) -> Graph:
         """A graph from the text of a graph file.

@@ -1,0 +1,28 @@
+"""Caption every picture of a folder, several at once, and print each as it is ready.
+
+    python examples/04_caption_folder.py FOLDER
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import sensorium
+from sensorium.events import NodeFinished
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
+
+
+async def main(folder: Path) -> None:
+    graph = sensorium.load("caption-folder")
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    async for event in graph.stream(pictures=pictures):
+        if isinstance(event, NodeFinished) and event.node.startswith("look["):
+            number = int(event.node.split("[")[1].rstrip("]"))
+            print(f"{pictures[number].name}: {event.outputs['caption']}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
