@@ -1,11 +1,11 @@
 """Graphs built in Python: the same nodes and wires that a file declares, checked by the same checker.
 
-    g = GraphBuilder("describe", about="Says what is in a picture.")
-    picture = g.input("picture", "image")
-    look = g.node("look", tool="see", image=picture)
-    g.node("say", tool="speak", text=look.labels, when=look.count > 0)
-    g.output("labels", look.labels)
-    spec = g.spec()
+g = GraphBuilder("describe", about="Says what is in a picture.")
+picture = g.input("picture", "image")
+look = g.node("look", tool="see", image=picture)
+g.node("say", tool="speak", text=look.labels, when=look.count > 0)
+g.output("labels", look.labels)
+spec = g.spec()
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ class Callee:
     signature: Signature
     twins: Mapping[str, str] = field(default_factory=dict[str, str])
     """For a tool: the text output that says the same as a latent one."""
+    untyped: frozenset[str] = frozenset()
+    """For a graph with faults of its own: outputs whose types are not known."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -49,7 +51,9 @@ class Callees:
         if kind == "agent" and name in self.catalogue.agents:
             return Callee(kind, name, self.catalogue.agents[name].spec.signature)
         if kind == "graph" and name in self.catalogue.graphs:
-            return Callee(kind, name, self.catalogue.graphs[name].signature)
+            entry = self.catalogue.graphs[name]
+            untyped = frozenset(set(entry.spec.outputs) - set(entry.signature.outputs))
+            return Callee(kind, name, entry.signature, untyped=untyped)
         return None
 
     def right(self, kind: str, name: str) -> str:

@@ -54,7 +54,7 @@ class LiteralFeed:
 
 @dataclass(frozen=True, slots=True)
 class ListFeed:
-    """A list port takes several wires and literals, in order. Where one of them brings nothing, the port gets nothing."""
+    """A list port takes several wires and literals, in order. Where one of them brings nothing, so does the whole."""
 
     items: tuple[WireFeed | LiteralFeed, ...]
     type: PortType
@@ -73,7 +73,7 @@ class Each:
     type: PortType
     """The list's type; optional where there may be none, and the node is skipped."""
     item: str
-    """The element is `ItemWire(item)` in the node's feeds. A missing element is not called for: its outputs are None."""
+    """The element is `ItemWire(item)` in the node's feeds. Nothing is called for a missing element: it gives None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ def _name(text: str) -> str:
 def _checkpoint_name(text: str) -> str:
     if len(text) > 64 or not _CHECKPOINT_NAME.fullmatch(text):
         raise ValueError(
-            f"{text!r} is not a checkpoint's name; it begins with a letter and has letters, digits, _, - and single dots"
+            f"{text!r} is not a checkpoint's name; "
+            "it begins with a letter and has letters, digits, _, - and single dots"
         )
     return text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,11 @@ class Faults:
         else:
             place = ".".join(str(part) for part in path)
             self.found.append(Fault(self.source.path, 0, 0, f"{place}: {found}" if place else found, right))
+
+    def missing(self, path: YamlPath, found: str, right: str = "") -> None:
+        """Something is not there; said of a node only if all that it says could be read."""
+        if not any(lost[: len(path[:2])] == path[:2] for lost in self.source.lost):
+            self.add(path, found, right, key=True)
 
     def meant(self, name: str, names: Iterable[str], what: str) -> str:
         """As `nearest.meant`, while there are few enough faults that it is worth its time."""
@@ -75,8 +80,8 @@ class Feeding:
 
     faults: Faults
     inputs: Mapping[str, PortType | None]
-    nodes: Mapping[str, Any]
-    """Every node of the graph, by name."""
+    nodes: Collection[str]
+    """Every node of the graph."""
     givers: dict[str, Giver] = field(default_factory=dict[str, Giver])
     used_inputs: set[str] = field(default_factory=set[str])
     nearly_used: set[str] = field(default_factory=set[str])
@@ -112,6 +117,8 @@ class Feeding:
             right = f"name its output: ${wire.port}.{ports[0] if ports else 'PORT'}"
             self.faults.add(path, f"{wire} is a node, not an input", right)
             return None
+        if ("inputs",) in self.faults.source.lost:
+            return None
         known = [f"${name}" for name in self.inputs] + ([f"${scope.item}"] if scope.item else [])
         near = self.faults.closest(str(wire), known)
         if near is not None and near[1:] in self.inputs:
@@ -132,7 +139,7 @@ class Feeding:
             self.faults.add(path, found, right)
             return None
         giver = self.givers.get(wire.node)
-        if giver is None or giver.callee is None:
+        if giver is None or giver.callee is None or wire.port in giver.callee.untyped:
             return None
         if wire.port not in giver.outputs:
             found = f"{wire}: {giver.callee} has no output {wire.port!r}"
@@ -142,7 +149,9 @@ class Feeding:
 
     def _own_type(self, wire: SelfWire, path: YamlPath, scope: Scope) -> PortType | None:
         if scope.own is None:
-            self.faults.add(path, f"{wire} stands where there is no last round", "$self stands in until and carry alone")
+            self.faults.add(
+                path, f"{wire} stands where there is no last round", "$self stands in until and carry alone"
+            )
             return None
         if wire.port not in scope.own:
             found = f"{wire}: the node has no output {wire.port!r}"
@@ -172,7 +181,9 @@ class Feeding:
         if wire is None or given is None:
             return None
         if not given.can_feed(taker):
-            self.faults.add(path, f"{wire} is {given}, and {what} takes {taker}", self._fitting(wire, given, taker, scope))
+            self.faults.add(
+                path, f"{wire} is {given}, and {what} takes {taker}", self._fitting(wire, given, taker, scope)
+            )
             return None
         return WireFeed(wire, given)
 
@@ -187,7 +198,11 @@ class Feeding:
         if given.item == taker.item:
             return f"call the node for every element: each: {wire}, as: item, and wire $item"
         if isinstance(wire, NodeWire):
-            fits = [f"${wire.node}.{port}" for port, type_ in self.givers[wire.node].outputs.items() if type_.can_feed(taker)]
+            fits = [
+                f"${wire.node}.{port}"
+                for port, type_ in self.givers[wire.node].outputs.items()
+                if type_.can_feed(taker)
+            ]
             if fits:
                 return f"{' or '.join(fits[:3])} would fit"
         fits = [f"${name}" for name, type_ in self.inputs.items() if type_ is not None and type_.can_feed(taker)]
@@ -234,6 +249,35 @@ class Feeding:
             self.faults.add(path, f"{what}: {found}", right)
             return None
 
+    def call(self, given: Mapping[str, Any], callee: Callee, path: YamlPath, scope: Scope) -> dict[str, Feed]:
+        """What each input of `callee` takes."""
+        feeds: dict[str, Feed] = {}
+        takers = callee.signature.inputs
+        for port, value in given.items():
+            at = (*path, port)
+            if port not in takers:
+                right = self.faults.meant(port, takers, "its inputs are") or "it has no inputs"
+                self.faults.add(at, f"{callee} has no input {port!r}", right, key=True)
+                self.look_at(value, at, scope)
+                continue
+            fed = self.feed(value, takers[port], f"input {port!r} of {callee}", at, scope)
+            if fed is not None:
+                feeds[port] = fed
+        for port, type_ in takers.items():
+            if port not in given and not type_.is_optional:
+                self.faults.missing(
+                    path, f"{callee} needs input {port!r}", f"add {port}: with something of type {type_}"
+                )
+        return feeds
+
+    def look_at(self, value: Any, path: YamlPath, scope: Scope) -> None:
+        """Finds what is wrong with the wires of a value whose port is unknown."""
+        values = value if isinstance(value, list) else [value]
+        for index, item in enumerate(values):
+            at = (*path, index) if isinstance(value, list) else path
+            if is_wire(item) and (wire := self.parse(item, at, scope)) is not None:
+                self.type_of(wire, at, scope)
+
     def condition(self, condition: Condition, path: YamlPath, scope: Scope) -> PortType | None:
         """The type of what a condition asks; None, and a fault, where it cannot be asked so."""
         given = self.type_of(condition.wire, path, scope)
@@ -241,7 +285,8 @@ class Feeding:
             return None
         wrong = _wrong(condition, given)
         if wrong is not None:
-            self.faults.add(path, f"{condition}: {condition.wire} is {given}", wrong)
+            asked = "" if condition.operator == "is" else f"{condition}: "
+            self.faults.add(path, f"{asked}{condition.wire} is {given}", wrong)
             return None
         return given
 
@@ -265,7 +310,9 @@ def _wrong(condition: Condition, given: PortType) -> str | None:
     if given.kind == "data":
         return None
     if ordered:
-        return f"a {given.kind} has no order: use == or !=" if given.kind == "flag" else "text has no order: use == or !="
+        return (
+            f"a {given.kind} has no order: use == or !=" if given.kind == "flag" else "text has no order: use == or !="
+        )
     if given.kind == "flag":
         return None if isinstance(literal, bool) else "compare it with true or false"
     return None if isinstance(literal, str) else 'compare it with text, in quotes if it looks like something else: "3"'

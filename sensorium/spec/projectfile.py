@@ -26,7 +26,9 @@ class ModelSetting(Declared):
 
     @model_validator(mode="after")
     def _has_voice(self) -> ModelSetting:
-        if (self.backend == "scripted") != (self.checkpoint is None) or (self.backend == "scripted") != bool(self.replies):
+        if (self.backend == "scripted") != (self.checkpoint is None) or (self.backend == "scripted") != bool(
+            self.replies
+        ):
             raise ValueError("a model has a checkpoint, or is backend: scripted with replies: [TEXT, ...]")
         return self
 

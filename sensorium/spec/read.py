@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sensorium.errors import AuthorError, Fault
 from sensorium.spec.agent import AgentSpec
 from sensorium.spec.graph import GraphSpec
 from sensorium.spec.projectfile import ProjectFile
 from sensorium.spec.tool import ToolSpec
-from sensorium.spec.validation import validate
-from sensorium.spec.yaml import Document, load_file, load_text
+from sensorium.spec.validation import survey, validate
+from sensorium.spec.yaml import Document, YamlPath, load_file, survey_file, survey_text
 
 __all__ = [
     "AgentSource",
@@ -25,6 +25,8 @@ __all__ = [
     "read_graph",
     "read_project",
     "read_tool",
+    "survey_graph",
+    "survey_graph_text",
 ]
 
 MAX_PROMPT_BYTES = 1 << 20
@@ -39,6 +41,10 @@ class GraphSource:
     """Positions of everything in the file; None for a graph built in Python."""
     path: str = ""
     """The file, as the author would name it; empty where there is none."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with the file already as it is read; `check` tells it with what it finds."""
+    lost: frozenset[YamlPath] = frozenset()
+    """What `spec` leaves out because of such faults."""
 
 
 class AgentSource(NamedTuple):
@@ -55,8 +61,7 @@ def read_graph(path: str | Path) -> GraphSource:
     Raises:
         AuthorError: The file cannot be read or declares none; every fault is told at once.
     """
-    document = load_file(path)
-    return GraphSource(validate(GraphSpec, document), document, document.path)
+    return _required(survey_graph(path))
 
 
 def parse_graph(text: str, path: str = "") -> GraphSource:
@@ -65,8 +70,47 @@ def parse_graph(text: str, path: str = "") -> GraphSource:
     Raises:
         AuthorError: As `read_graph`.
     """
-    document = load_text(text, path)
-    return GraphSource(validate(GraphSpec, document), document, path)
+    return _required(_survey(survey_text(text, path)))
+
+
+def survey_graph(path: str | Path) -> GraphSource:
+    """The graph that a file declares as far as it can be read; `check` then tells all that is wrong with it at once.
+
+    Raises:
+        AuthorError: Too little of the file can be read.
+    """
+    return _survey(survey_file(path))
+
+
+def survey_graph_text(text: str, path: str = "") -> GraphSource:
+    """As `survey_graph`, of a text."""
+    return _survey(survey_text(text, path))
+
+
+_INSTEAD: Final = {"name": "graph", "outputs": {"lost": "$lost"}}
+"""What a graph is read on with where these are missing or wrong."""
+
+
+def _survey(document: Document) -> GraphSource:
+    found = survey(GraphSpec, document, _INSTEAD)
+    faults = [*found.faults]
+    if ("name",) not in found.lost:
+        faults += _file_name_faults(document, found.declared.name)
+    return GraphSource(found.declared, document, document.path, tuple(faults), found.lost)
+
+
+def _required(source: GraphSource) -> GraphSource:
+    if source.faults:
+        raise AuthorError(sorted(source.faults, key=lambda fault: (fault.line, fault.column)))
+    return source
+
+
+def _file_name_faults(document: Document, name: str) -> list[Fault]:
+    """Graphs of a project are found by the names of their files."""
+    path = Path(document.path)
+    if path.parent.name != "graphs" or path.stem == name:
+        return []
+    return [document.fault(("name",), f"name is {name!r} in file {path.name!r}", f"call the file {name}.yaml")]
 
 
 def read_tool(folder: str | Path) -> ToolSpec:
@@ -83,7 +127,9 @@ def read_tool(folder: str | Path) -> ToolSpec:
         faults.append(Fault(str(folder), 0, 0, "the tool has no worker.py", "add the file that runs it, or remove it"))
     if spec.environment is not None and not (folder / spec.environment).is_file():
         faults.append(
-            document.fault(("environment",), f"environment {spec.environment!r} is not a file of the tool", "add the file")
+            document.fault(
+                ("environment",), f"environment {spec.environment!r} is not a file of the tool", "add the file"
+            )
         )
     if faults:
         raise AuthorError(faults)
@@ -123,7 +169,9 @@ def _name_faults(document: Document, name: str, folder: Path) -> list[Fault]:
     expected = folder.resolve().name
     if name == expected:
         return []
-    return [document.fault(("name",), f"name is {name!r} in folder {expected!r}", "a folder has the name of what it holds")]
+    return [
+        document.fault(("name",), f"name is {name!r} in folder {expected!r}", "a folder has the name of what it holds")
+    ]
 
 
 def _twin_faults(document: Document, spec: ToolSpec) -> list[Fault]:
@@ -132,11 +180,15 @@ def _twin_faults(document: Document, spec: ToolSpec) -> list[Fault]:
     for port, twin in spec.twins.items():
         at = ("outputs", port, "twin")
         if outputs[port].kind != "latent":
-            faults.append(document.fault(at, f"output {port!r} is {outputs[port]} and has a twin", "only a latent has one"))
+            faults.append(
+                document.fault(at, f"output {port!r} is {outputs[port]} and has a twin", "only a latent has one")
+            )
         elif twin not in outputs:
             faults.append(document.fault(at, f"twin {twin!r} is not an output", f"add {twin}: text to outputs"))
         elif (outputs[twin].kind, outputs[twin].is_list) != ("text", outputs[port].is_list):
-            faults.append(document.fault(at, f"twin {twin!r} is {outputs[twin]}", "a twin is text, and a list's a list"))
+            faults.append(
+                document.fault(at, f"twin {twin!r} is {outputs[twin]}", "a twin is text, and a list's a list")
+            )
     return faults
 
 
@@ -147,7 +199,9 @@ def _prompt(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise AuthorError([Fault(str(path), 0, 0, "the agent has no prompt.md", "add its prompt")]) from error
     if len(raw) > MAX_PROMPT_BYTES:
-        raise AuthorError([Fault(str(path), 0, 0, f"the prompt is larger than {MAX_PROMPT_BYTES:,} bytes", "shorten it")])
+        raise AuthorError(
+            [Fault(str(path), 0, 0, f"the prompt is larger than {MAX_PROMPT_BYTES:,} bytes", "shorten it")]
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

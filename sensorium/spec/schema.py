@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import sys
 from typing import Any, Final
 
@@ -95,7 +96,7 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
         return {}
     body = next((node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == model.__name__), [])
     notes: dict[str, str] = {}
-    for field, note in zip(body, body[1:], strict=False):
+    for field, note in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(note, ast.Expr):
             said = note.value.value if isinstance(note.value, ast.Constant) else None
             declared = model.model_fields.get(field.target.id)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sensorium.errors import AuthorError, Fault
+from sensorium.spec.declared import Declared
 from sensorium.spec.literals import named
 from sensorium.spec.nearest import listed, meant
-from sensorium.spec.yaml import Document, YamlPath
+from sensorium.spec.yaml import MAX_DEPTH, Document, YamlPath
 
-__all__ = ["faults_of", "keys_of", "validate"]
+__all__ = ["Survey", "faults_of", "keys_of", "survey", "validate"]
 
 Declaration = TypeVar("Declaration", bound=BaseModel)
 
@@ -31,16 +34,95 @@ def validate(model: type[Declaration], document: Document) -> Declaration:
         raise AuthorError(faults_of(model, document, error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Survey(Generic[Declaration]):
+    """What a document with faults declares where it can be read."""
+
+    declared: Declaration
+    faults: tuple[Fault, ...]
+    lost: frozenset[YamlPath]
+    """What was left out because it could not be read."""
+
+
+def survey(
+    model: type[Declaration], document: Document, instead: Mapping[str, Any] = MappingProxyType({})
+) -> Survey[Declaration]:
+    """What a document declares, without the pieces that are wrong, so that the rest can be looked at too.
+
+    `instead` has what to go on with where a key of the document is missing or wrong.
+
+    Raises:
+        AuthorError: Too little is left; every fault that was found is told.
+    """
+    faults, lost = list(document.faults), set(document.lost)
+    data = document.data
+    for path in lost:
+        data = _without(data, path)
+    for _ in range(MAX_DEPTH):
+        try:
+            return Survey(model.model_validate(data, by_alias=True, by_name=False), tuple(faults), frozenset(lost))
+        except ValidationError as error:
+            known = set(faults)
+            faults += [fault for fault in faults_of(model, document, error, lost) if fault not in known]
+            wrong = {_prunable(document.data, details, instead) for details in error.errors(include_url=False)}
+        if () in wrong:
+            break
+        for path in wrong:
+            data = _without(data, path)
+        data = {
+            **{str(path[0]): instead[str(path[0])] for path in wrong if path[0] in instead and len(path) == 1},
+            **data,
+        }
+        lost |= wrong
+    raise AuthorError(sorted(faults, key=lambda fault: (fault.line, fault.column)))
+
+
+def _prunable(data: Any, details: ErrorDetails, instead: Mapping[str, Any]) -> YamlPath:
+    """The entry of a mapping that has to go, or be replaced, so that an error goes."""
+    path, _, _ = _in_data(data, details["loc"])
+    if details["type"] == "missing" and not (len(path) == 1 and path[0] in instead):
+        path = path[:-1]
+    return _entry(path)
+
+
+def _entry(path: YamlPath) -> YamlPath:
+    for index, part in enumerate(path):
+        if isinstance(part, int):
+            return path[:index]
+    return path
+
+
+def _without(data: Any, path: YamlPath) -> Any:
+    """A copy of `data` without the entry at `path`."""
+    path = _entry(path)
+    if not path or not isinstance(data, dict) or path[0] not in data:
+        return data
+    copy = dict(data)
+    if len(path) == 1:
+        del copy[str(path[0])]
+    else:
+        copy[str(path[0])] = _without(data[path[0]], path[1:])
+    return copy
+
+
 def keys_of(model: type[BaseModel]) -> list[str]:
     """A model's keys, as they are written in a file."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def faults_of(model: type[BaseModel], document: Document, error: ValidationError) -> list[Fault]:
-    """One located fault for each thing that is wrong, in the order of the file."""
+def faults_of(
+    model: type[BaseModel], document: Document, error: ValidationError, lost: Collection[YamlPath] = ()
+) -> list[Fault]:
+    """One located fault for each thing that is wrong, in the order of the file.
+
+    What is wrong because something in it is `lost` is no fault of its own.
+    """
+    parents = {path[:length] for path in lost for length in range(len(path) + 1)}
     groups: dict[YamlPath, dict[str, list[tuple[YamlPath, ErrorDetails]]]] = {}
     for details in error.errors(include_url=False):
         path, branch_at, branch = _in_data(document.data, details["loc"])
+        if path in parents:
+            continue
         groups.setdefault(branch_at, {}).setdefault(branch, []).append((path, details))
     faults: list[Fault] = []
     for branch_at, branches in groups.items():
@@ -99,7 +181,7 @@ def _child(data: Any, part: str | int) -> Any:
 def _fitting(branches: Mapping[str, Any], value: Any) -> str:
     """The branch of a union that the author most likely meant; empty where none stands out."""
     if isinstance(value, dict):
-        models = {branch: _MODELS.get(branch) for branch in branches}
+        models = {branch: _model(branch) for branch in branches}
         best = max(branches, key=lambda branch: _overlap(models[branch], value))
         return best if models[best] is not None and _overlap(models[best], value) else _first(branches, "dict")
     if isinstance(value, str):
@@ -118,8 +200,9 @@ def _first(branches: Iterable[str], word: str) -> str:
 
 
 def _form(branch: str) -> str:
-    if branch in _MODELS:
-        return f"a mapping with {' and '.join(_required(_MODELS[branch]))}"
+    model = _model(branch)
+    if model is not None:
+        return f"a mapping with {' and '.join(_required(model))}"
     for word, form in (("dict", "a mapping"), ("list", "a list"), ("literal", branch[8:-1]), ("bool", "true or false")):
         if branch.startswith(word):
             return form
@@ -177,7 +260,9 @@ def _right(kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
         return _WANTED[kind]
     if kind == "literal_error":
         expected = str(context.get("expected", ""))
-        near = meant(value, expected.replace("'", "").replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
+        near = (
+            meant(value, expected.replace("'", "").replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
+        )
         return near if near.startswith("did") else f"write {expected}"
     bounds = {"greater_than_equal": ("ge", "at least {}"), "greater_than": ("gt", "more than {}")}
     bounds |= {"less_than_equal": ("le", "at most {}"), "less_than": ("lt", "less than {}")}
@@ -227,29 +312,12 @@ def _chosen(annotation: Any, data: Any) -> Any:
     return next((branch for branch in branches if get_origin(branch) is dict), branches[0] if branches else None)
 
 
-def _all_models() -> dict[str, type[BaseModel]]:
-    from sensorium.spec.declared import Declared
-
-    found: dict[str, type[BaseModel]] = {}
+def _model(name: str) -> type[BaseModel] | None:
+    """The declared model that pydantic names so in the place of an error."""
     waiting: list[type[BaseModel]] = [Declared]
     while waiting:
         for child in waiting.pop().__subclasses__():
-            found[child.__name__] = child
+            if child.__name__ == name:
+                return child
             waiting.append(child)
-    return found
-
-
-class _Models(dict[str, "type[BaseModel]"]):
-    """Declared models by name, as pydantic names the branches of a union."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return _all_models().get(name, default)
-
-    def __getitem__(self, name: str) -> type[BaseModel]:
-        return _all_models()[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in _all_models()
-
-
-_MODELS = _Models()
+    return None

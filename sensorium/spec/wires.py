@@ -149,7 +149,7 @@ def parse_condition(text: str, *, item: str | None = None) -> Condition:
     wire = parse_wire(match["wire"], item=item)
     if match["op"] is None:
         return Condition(wire, "not" if match["no"] else "is")
-    return Condition(wire, cast(Operator, match["op"]), _literal(match["right"]))
+    return Condition(wire, cast("Operator", match["op"]), _literal(match["right"]))
 
 
 def _literal(text: str) -> str | float | bool | None:

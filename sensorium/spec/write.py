@@ -49,7 +49,10 @@ def _entry(head: str, value: Any, indent: int, path: tuple[str, ...]) -> list[st
         raise AuthorError(f"{'.'.join(path[:3])}…: nested deeper than {MAX_DEPTH}; nest less")
     if isinstance(value, str) and "\n" in value and _is_block(value):
         mark = "|" if value.endswith("\n") else "|-"
-        return [f"{head} {mark}", *(f"{' ' * (indent + 2)}{line}" if line else "" for line in value.rstrip("\n").split("\n"))]
+        return [
+            f"{head} {mark}",
+            *(f"{' ' * (indent + 2)}{line}" if line else "" for line in value.rstrip("\n").split("\n")),
+        ]
     flow = _flow(value, path)
     if not isinstance(value, dict | list) or not value:
         return [f"{head} {flow}"]
@@ -57,7 +60,10 @@ def _entry(head: str, value: Any, indent: int, path: tuple[str, ...]) -> list[st
         return [f"{head} {flow}"]
     if isinstance(value, dict):
         return [head, *_block(value, indent + 2, path)]
-    return [head, *(line for item in value for line in _entry(f"{' ' * (indent + 2)}-", item, indent + 2, (*path, "-")))]
+    return [
+        head,
+        *(line for item in value for line in _entry(f"{' ' * (indent + 2)}-", item, indent + 2, (*path, "-"))),
+    ]
 
 
 def _is_deep(value: Any, path: tuple[str, ...]) -> bool:

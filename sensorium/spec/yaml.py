@@ -28,7 +28,21 @@ from ruamel.yaml.events import (
 
 from sensorium.errors import AuthorError, Fault
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Document", "Place", "YamlPath", "load_file", "load_text", "resolve"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "Document",
+    "NotANumber",
+    "Place",
+    "YamlPath",
+    "load_file",
+    "load_text",
+    "resolve",
+    "survey_bytes",
+    "survey_file",
+    "survey_text",
+]
 
 MAX_BYTES: Final = 1 << 20
 """Largest file."""
@@ -67,6 +81,10 @@ class Document:
     """Where each value stands."""
     keys: Mapping[YamlPath, Place]
     """Where the key of each value in a mapping stands."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with the form of a file that could be read all the same."""
+    lost: frozenset[YamlPath] = frozenset()
+    """Values of which the file does not say what they are, for such a fault."""
 
     def where(self, path: YamlPath) -> Place:
         """Where the value at `path` stands; where there is none, its nearest parent."""
@@ -95,7 +113,7 @@ def resolve(text: str) -> str | int | float | bool | None:
         NotANumber: It is infinite, not a number, or too large to be kept exactly.
     """
     if not text or text[0] not in "~nNtTfF+-.0123456789":
-        return None if not text else text
+        return text if text else None
     if text in _NULL:
         return None
     if text in _TRUE:
@@ -126,6 +144,26 @@ def load_file(path: str | Path) -> Document:
     Raises:
         AuthorError: It cannot be read, or is not the YAML that a file may hold; every fault of form is told at once.
     """
+    return _required(survey_file(path))
+
+
+def load_text(text: str, path: str = "") -> Document:
+    """As `load_file`, of text."""
+    return _required(survey_text(text, path))
+
+
+def _required(document: Document) -> Document:
+    if document.faults:
+        raise AuthorError(document.faults)
+    return document
+
+
+def survey_file(path: str | Path) -> Document:
+    """As `load_file`, but faults of form that leave the rest of the file readable stand in the document.
+
+    Raises:
+        AuthorError: It cannot be read on.
+    """
     name = str(path)
     try:
         with Path(path).open("rb") as file:
@@ -133,11 +171,11 @@ def load_file(path: str | Path) -> Document:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise AuthorError([Fault(name, 0, 0, f"cannot read the file: {why}", "")]) from error
-    return load_bytes(raw, name)
+    return survey_bytes(raw, name)
 
 
-def load_bytes(raw: bytes, path: str = "") -> Document:
-    """As `load_file`, of bytes."""
+def survey_bytes(raw: bytes, path: str = "") -> Document:
+    """As `survey_file`, of bytes."""
     if len(raw) > MAX_BYTES:
         raise AuthorError([Fault(path, 1, 1, f"the file is larger than {MAX_BYTES:,} bytes", "split it")])
     try:
@@ -146,11 +184,11 @@ def load_bytes(raw: bytes, path: str = "") -> Document:
         line, column = _place(raw[: error.start].decode("utf-8"), error.start)
         found = f"byte 0x{raw[error.start]:02x} is not UTF-8"
         raise AuthorError([Fault(path, line, column, found, "save the file as UTF-8")]) from error
-    return load_text(text, path)
+    return survey_text(text, path)
 
 
-def load_text(text: str, path: str = "") -> Document:
-    """As `load_file`, of text."""
+def survey_text(text: str, path: str = "") -> Document:
+    """As `survey_file`, of text."""
     _refuse_characters(text, path)
     try:
         return _Loader(text, path).document()
@@ -183,8 +221,8 @@ def _short(text: str) -> str:
 
 
 _HINTS = (
-    ("found character that cannot start any token", "indent with spaces, and quote text that begins with @ ` % or a tab"),
-    ("mapping values are not allowed", "a value that holds ': ' stands in quotes, and keys line up with their neighbours"),
+    ("found character that cannot start any token", "indent with spaces, and quote text that begins with @ ` or %"),
+    ("mapping values are not allowed", "a value that holds ': ' stands in quotes, and keys of a mapping line up"),
     ("did not find expected key", "keys of one mapping line up"),
     ("could not find expected ':'", "a key is followed by a colon and a space"),
     ("found unexpected ':'", "a colon is followed by a space"),
@@ -211,6 +249,7 @@ class _Loader:
         self.positions: dict[YamlPath, Place] = {}
         self.keys: dict[YamlPath, Place] = {}
         self.faults: list[Fault] = []
+        self.lost: set[YamlPath] = set()
         self.count = 0
 
     def document(self) -> Document:
@@ -225,9 +264,7 @@ class _Loader:
         after = self.next()
         if not isinstance(after, StreamEndEvent):
             self.fault(after, "a second document begins here", "a file holds one document")
-        if self.faults:
-            raise AuthorError(self.faults)
-        return Document(self.path, data, self.positions, self.keys)
+        return Document(self.path, data, self.positions, self.keys, tuple(self.faults), frozenset(self.lost))
 
     def next(self) -> Any:
         self.count += 1
@@ -248,11 +285,12 @@ class _Loader:
         self.positions[path] = (mark.line + 1, mark.column + 1)
         if isinstance(event, AliasEvent):
             self.fault(event, f"alias *{event.anchor}", "write the value out: files have no anchors and aliases")
+            self.lost.add(path)
             return None
         if event.anchor is not None:
             self.fault(event, f"anchor &{event.anchor}", "remove it: files have no anchors and aliases")
         if isinstance(event, ScalarEvent):
-            return self.scalar(event)
+            return self.scalar(event, path)
         if event.tag is not None:
             self.fault(event, f"tag {_short(str(event.tag))}", "remove it: files have no tags")
         if depth >= MAX_DEPTH:
@@ -263,7 +301,7 @@ class _Loader:
         assert isinstance(event, SequenceStartEvent)
         return self.sequence(path, depth + 1)
 
-    def scalar(self, event: Any) -> str | int | float | bool | None:
+    def scalar(self, event: Any, path: YamlPath) -> str | int | float | bool | None:
         if event.tag is not None:
             self.fault(event, f"tag {_short(str(event.tag))}", "remove it: files have no tags")
         text: str = event.value
@@ -273,6 +311,7 @@ class _Loader:
             return resolve(text)
         except NotANumber as error:
             self.fault(event, str(error), "write a finite number, or text in quotes")
+            self.lost.add(path)
             return 0
 
     def sequence(self, path: YamlPath, depth: int) -> list[Any]:
@@ -289,8 +328,10 @@ class _Loader:
             if key is not None and key in entries:
                 first = self.keys[(*path, key)]
                 self.fault(event, f"key {_short(key)!r} stands twice", f"it is already at line {first[0]}; keep one")
-                key = None
+                self.skip(self.next(), depth)
+                continue
             if key is None:
+                self.lost.add((*path, ""))
                 self.skip(self.next(), depth)
                 continue
             at = (*path, key)
@@ -305,15 +346,17 @@ class _Loader:
             return None
         if event.anchor is not None:
             self.fault(event, f"anchor &{event.anchor}", "remove it: files have no anchors and aliases")
-        key = self.scalar(event)
+        key = self.scalar(event, (*path, ""))
         if not isinstance(key, str):
-            self.fault(event, f"key {_short(event.value) or 'null'} is not text", "a key is a name, or stands in quotes")
+            self.fault(
+                event, f"key {_short(event.value) or 'null'} is not text", "a key is a name, or stands in quotes"
+            )
             return None
         return key
 
     def skip(self, event: Any, depth: int) -> None:
         """Reads a value for its faults alone."""
-        kept = self.positions, self.keys
-        self.positions, self.keys = {}, {}
+        kept = self.positions, self.keys, self.lost
+        self.positions, self.keys, self.lost = {}, {}, set()
         self.value(event, (), depth)
-        self.positions, self.keys = kept
+        self.positions, self.keys, self.lost = kept
