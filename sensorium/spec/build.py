@@ -10,7 +10,7 @@ spec = g.spec()
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -225,7 +225,9 @@ def _written(value: Any) -> Any:
     if isinstance(value, str):
         return f"${value}" if value.startswith("$") else value
     if isinstance(value, Mapping):
-        return {key: _written(item) for key, item in value.items()}
+        entries: Mapping[Any, Any] = value
+        return {key: _written(item) for key, item in entries.items()}
     if isinstance(value, list | tuple):
-        return [_written(item) for item in value]
+        items: Sequence[Any] = value
+        return [_written(item) for item in items]
     return value

@@ -12,6 +12,7 @@ from sensorium.spec.checked import Checked, CheckedNode, WireFeed
 from sensorium.spec.feeds import Faults, Feeding, Giver, Scope
 from sensorium.spec.graph import NodeSpec
 from sensorium.spec.order import cycles, reached, sorted_nodes
+from sensorium.spec.plain import is_list
 from sensorium.spec.ports import PortType, Signature
 from sensorium.spec.read import GraphSource
 from sensorium.spec.wires import NodeWire, is_wire, parse_condition, parse_wire
@@ -136,10 +137,11 @@ class _Check:
         for name in self.inputs:
             if name not in self.feeding.used_inputs:
                 self.faults.add(("inputs", name), f"nothing uses input {name!r}", "wire it, or remove it", key=True)
-        ends = {node for text in self.spec.outputs.values() if (node := _node_of(text)) in self.spec.nodes}
+        sources = (_node_of(text) for text in self.spec.outputs.values())
+        ends = {node for node in sources if node is not None and node in self.spec.nodes}
         ends |= self.feeding.nearly_used & set(self.spec.nodes)
         ends |= {name for name, node in self.spec.nodes.items() if self._acts(node)}
-        used = reached((node for node in ends if node is not None), self.dependencies)
+        used = reached(ends, self.dependencies)
         for name in self.spec.nodes:
             if name not in used:
                 found = f"no output of the graph depends on node {name!r}, and it does nothing outside"
@@ -165,10 +167,10 @@ def _wired(node: NodeSpec) -> list[tuple[YamlPath, str]]:
             places += [(("else", key, port), value) for port, value in (given or {}).items()]
     found: list[tuple[YamlPath, str]] = []
     for path, value in places:
-        for index, item in enumerate(value if isinstance(value, list) else [value]):
+        for index, item in enumerate(value if is_list(value) else [value]):
             source = _node_of(item)
             if source is not None:
-                found.append(((*path, index) if isinstance(value, list) else path, source))
+                found.append(((*path, index) if is_list(value) else path, source))
     return found
 
 

@@ -95,7 +95,8 @@ class NodeCheck:
         if condition is None:
             return None
         at, wire = (*self.path, "when"), condition.wire
-        if self.node.as_ is not None and wire == InputWire(self.node.as_) and wire.port not in self.feeding.inputs:
+        item = self.node.as_
+        if item is not None and item not in self.feeding.inputs and wire == InputWire(item):
             self.faults.add(at, f"{wire} stands in when", "when is asked once, before each: filter the list in a tool")
             return None
         return condition if self.feeding.condition(condition, at, Scope()) is not None else None

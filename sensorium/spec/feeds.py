@@ -11,6 +11,7 @@ from sensorium.spec.callees import Callee
 from sensorium.spec.checked import Feed, ListFeed, LiteralFeed, WireFeed
 from sensorium.spec.literals import literal_part
 from sensorium.spec.nearest import closest, meant
+from sensorium.spec.plain import is_list
 from sensorium.spec.ports import PortType
 from sensorium.spec.read import GraphSource
 from sensorium.spec.wires import Condition, InputWire, ItemWire, NodeWire, SelfWire, Wire, is_wire, parse_wire
@@ -217,7 +218,7 @@ class Feeding:
         return "a latent never becomes text by itself, and this one has no twin: wire an output that is text"
 
     def _list_feed(self, value: Any, taker: PortType, what: str, path: YamlPath, scope: Scope) -> ListFeed | None:
-        if not isinstance(value, list):
+        if not is_list(value):
             self.faults.add(path, f"one value where {what} takes {taker}", "write a list: [value]")
             return None
         items: list[WireFeed | LiteralFeed] = []
@@ -239,7 +240,7 @@ class Feeding:
         return ListFeed(tuple(items), PortType(taker.kind, True, optional, taker.space))
 
     def _literal_feed(self, value: Any, taker: PortType, what: str, path: YamlPath) -> LiteralFeed | None:
-        if isinstance(value, list) and any(is_wire(item) for item in value):
+        if is_list(value) and any(is_wire(item) for item in value):
             self.faults.add(path, f"a list of wires, and {what} takes {taker}", "wire one value")
             return None
         try:
@@ -272,9 +273,9 @@ class Feeding:
 
     def look_at(self, value: Any, path: YamlPath, scope: Scope) -> None:
         """Finds what is wrong with the wires of a value whose port is unknown."""
-        values = value if isinstance(value, list) else [value]
+        values = value if is_list(value) else [value]
         for index, item in enumerate(values):
-            at = (*path, index) if isinstance(value, list) else path
+            at = (*path, index) if is_list(value) else path
             if is_wire(item) and (wire := self.parse(item, at, scope)) is not None:
                 self.type_of(wire, at, scope)
 

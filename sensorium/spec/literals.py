@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sensorium.parts import Boxes, Data, Flag, Number, Part, Points, Segment, Segments, Text
+from sensorium.spec.plain import is_list, is_mapping
 from sensorium.spec.wires import is_wire, unescape
 
 __all__ = ["literal_part", "named"]
@@ -26,7 +27,7 @@ def named(value: object) -> str:
         return f"text {value if len(value) <= 40 else value[:37] + '…'!r}"
     if isinstance(value, list | tuple):
         return "a list"
-    return "a mapping" if isinstance(value, dict) else f"a Python {type(value).__name__}"
+    return "a mapping" if is_mapping(value) else f"a Python {type(value).__name__}"
 
 
 def literal_part(value: Any, kind: str) -> Part:
@@ -69,12 +70,13 @@ def _refuse_data(value: Any, depth: int) -> None:
         raise ValueError(f"data nested deeper than {_MAX_DEPTH}; nest less")
     if is_wire(value) and depth:
         raise ValueError(f"wire {value} inside data; a wire stands by itself, and $$ begins text with a $")
-    if isinstance(value, dict):
-        for key, item in value.items():
+    if is_mapping(value):
+        entries: dict[Any, Any] = value
+        for key, item in entries.items():
             if not isinstance(key, str):
                 raise ValueError(f"data with {named(key)} as a key; keys are text")
             _refuse_data(item, depth + 1)
-    elif isinstance(value, list):
+    elif is_list(value):
         for item in value:
             _refuse_data(item, depth + 1)
     elif isinstance(value, str):
@@ -95,14 +97,14 @@ def _points(value: Any) -> Part:
 
 
 def _rows(value: Any, width: int, kind: str, form: str) -> list[list[float]]:
-    if not isinstance(value, list) or any(not isinstance(row, list) or len(row) != width for row in value):
+    if not is_list(value) or any(not is_list(row) or len(row) != width for row in value):
         raise ValueError(f"{named(value)} where {kind} are wanted; write {form}")
     return [[_finite(number, f"a number of {kind}") for number in row] for row in value]
 
 
 def _segments(value: Any) -> Part:
     form = "[[start, end, text]] in seconds"
-    if not isinstance(value, list) or any(not isinstance(row, list) or len(row) != 3 for row in value):
+    if not is_list(value) or any(not is_list(row) or len(row) != 3 for row in value):
         raise ValueError(f"{named(value)} where segments are wanted; write {form}")
     made: list[Segment] = []
     for start, end, text in value:

@@ -40,8 +40,8 @@ def schemas(catalogue: Catalogue | None = None) -> dict[str, dict[str, Any]]:
     notes = {model.__name__: _notes(model) for model in _PIECES}
     made: dict[str, dict[str, Any]] = {}
     for name, model in _FILES.items():
-        schema = model.model_json_schema(by_alias=True)
-        schema = {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": f"Sensorium {name} file"}
+        schema: dict[str, Any] = {"$schema": GenerateJsonSchema.schema_dialect}
+        schema |= {**model.model_json_schema(by_alias=True), "title": f"Sensorium {name} file"}
         definitions: dict[str, dict[str, Any]] = schema.get("$defs", {})
         for title, piece in [(model.__name__, schema), *definitions.items()]:
             _describe(piece, notes.get(title, {}))
@@ -94,7 +94,8 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
         tree = ast.parse(inspect.getsource(module))
     except OSError:  # an installation without sources: the schema then goes without notes
         return {}
-    body = next((node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == model.__name__), [])
+    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    body = next(node.body for node in classes if node.name == model.__name__)
     notes: dict[str, str] = {}
     for field, note in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(note, ast.Expr):

@@ -15,6 +15,7 @@ from sensorium.errors import AuthorError, Fault
 from sensorium.spec.declared import Declared
 from sensorium.spec.literals import named
 from sensorium.spec.nearest import listed, meant
+from sensorium.spec.plain import is_list, is_mapping
 from sensorium.spec.yaml import MAX_DEPTH, Document, YamlPath
 
 __all__ = ["Survey", "faults_of", "keys_of", "survey", "validate"]
@@ -95,7 +96,7 @@ def _entry(path: YamlPath) -> YamlPath:
 def _without(data: Any, path: YamlPath) -> Any:
     """A copy of `data` without the entry at `path`."""
     path = _entry(path)
-    if not path or not isinstance(data, dict) or path[0] not in data:
+    if not path or not is_mapping(data) or path[0] not in data:
         return data
     copy = dict(data)
     if len(path) == 1:
@@ -146,13 +147,13 @@ def _in_data(data: Any, loc: Iterable[str | int]) -> tuple[YamlPath, YamlPath, s
     parts = list(loc)
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
-        if isinstance(data, dict) and isinstance(part, str) and (part in data or (last and part != "[key]")):
+        if is_mapping(data) and isinstance(part, str) and (part in data or (last and part != "[key]")):
             if part not in data and _is_branch(part):
                 branch_at, branch = tuple(path), part
                 continue
             path.append(part)
             data = data.get(part)
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        elif is_list(data) and isinstance(part, int) and part < len(data):
             path.append(part)
             data = data[part]
         elif part == "[key]":
@@ -173,20 +174,20 @@ def _at(data: Any, path: YamlPath) -> Any:
 
 
 def _child(data: Any, part: str | int) -> Any:
-    if isinstance(data, list):
+    if is_list(data):
         return data[part] if isinstance(part, int) and part < len(data) else None
-    return data.get(part) if isinstance(data, dict) else None
+    return data.get(str(part)) if is_mapping(data) else None
 
 
 def _fitting(branches: Mapping[str, Any], value: Any) -> str:
     """The branch of a union that the author most likely meant; empty where none stands out."""
-    if isinstance(value, dict):
+    if is_mapping(value):
         models = {branch: _model(branch) for branch in branches}
         best = max(branches, key=lambda branch: _overlap(models[branch], value))
         return best if models[best] is not None and _overlap(models[best], value) else _first(branches, "dict")
     if isinstance(value, str):
         return _first(branches, "str") or _first(branches, "literal")
-    if isinstance(value, list):
+    if is_list(value):
         return _first(branches, "list")
     return ""
 
@@ -226,7 +227,7 @@ def _fault(model: type[BaseModel], document: Document, path: YamlPath, details: 
         return document.fault(path, found, meant(str(path[-1]), keys, "the keys are"), key=True)
     if kind == "missing":
         return document.fault(path[:-1], f"{_dotted(path[:-1])} has no {path[-1]!r}", f"add {path[-1]}:", key=True)
-    if details["loc"] and details["loc"][-1] == "[key]" and kind == "value_error":
+    if details["loc"][-1:] == ("[key]",) and kind == "value_error":
         found, _, right = _sentence(details).partition("; ")
         return document.fault(path, found, right, key=True)
     if kind == "value_error":
@@ -254,7 +255,7 @@ _WANTED = {
 
 def _right(kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
     value = details["input"]
-    if kind == "string_type" and isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+    if kind == "string_type" and is_list(value) and len(value) == 1 and isinstance(value[0], str):
         return f'write text; a list type stands in quotes, as in "[{value[0]}]"'
     if kind in _WANTED:
         return _WANTED[kind]
@@ -307,7 +308,7 @@ def _chosen(annotation: Any, data: Any) -> Any:
         return annotation
     branches = [_chosen(branch, data) for branch in get_args(annotation) if branch is not type(None)]
     models = [branch for branch in branches if isinstance(branch, type) and issubclass(branch, BaseModel)]
-    if models and isinstance(data, dict):
+    if models and is_mapping(data):
         return max(models, key=lambda branch: _overlap(branch, data))
     return next((branch for branch in branches if get_origin(branch) is dict), branches[0] if branches else None)
 

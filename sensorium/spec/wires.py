@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeGuard, cast
 
 from sensorium.parts import Data, Flag, Number, Text, Value
+from sensorium.spec.plain import is_list, is_mapping
 
 __all__ = [
     "Condition",
@@ -110,9 +111,9 @@ def unescape(value: Any) -> Any:
     """A literal as it is meant: every text in it that begins with `$$` begins with one `$`."""
     if isinstance(value, str):
         return value[1:] if value.startswith("$$") else value
-    if isinstance(value, list):
+    if is_list(value):
         return [unescape(item) for item in value]
-    if isinstance(value, dict):
+    if is_mapping(value):
         return {key: unescape(item) for key, item in value.items()}
     return value
 

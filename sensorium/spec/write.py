@@ -10,6 +10,7 @@ from typing import Any, Final
 from sensorium.errors import AuthorError
 from sensorium.spec.graph import GraphSpec
 from sensorium.spec.literals import named
+from sensorium.spec.plain import is_list, is_mapping
 from sensorium.spec.yaml import MAX_DEPTH, NotANumber, resolve
 
 __all__ = ["to_yaml"]
@@ -54,36 +55,34 @@ def _entry(head: str, value: Any, indent: int, path: tuple[str, ...]) -> list[st
             *(f"{' ' * (indent + 2)}{line}" if line else "" for line in value.rstrip("\n").split("\n")),
         ]
     flow = _flow(value, path)
-    if not isinstance(value, dict | list) or not value:
+    if not (is_mapping(value) or is_list(value)) or not value:
         return [f"{head} {flow}"]
     if path != ("nodes",) and len(head) + 1 + len(flow) <= _WIDTH and not _is_deep(value, path):
         return [f"{head} {flow}"]
-    if isinstance(value, dict):
+    if is_mapping(value):
         return [head, *_block(value, indent + 2, path)]
-    return [
-        head,
-        *(line for item in value for line in _entry(f"{' ' * (indent + 2)}-", item, indent + 2, (*path, "-"))),
-    ]
+    dash = f"{' ' * (indent + 2)}-"
+    return [head, *(line for item in list[Any](value) for line in _entry(dash, item, indent + 2, (*path, "-")))]
 
 
 def _is_deep(value: Any, path: tuple[str, ...]) -> bool:
     """Whether a value has so many floors that a line of it would not read well."""
     floors = 3 if path[:1] == ("nodes",) else 2
-    return _floors(value) > floors or (isinstance(value, dict) and any(_has_lines(item) for item in value.values()))
+    return _floors(value) > floors or (is_mapping(value) and any(_has_lines(item) for item in value.values()))
 
 
 def _floors(value: Any) -> int:
-    if isinstance(value, dict):
+    if is_mapping(value):
         return 1 + max((_floors(item) for item in value.values()), default=0)
-    if isinstance(value, list):
+    if is_list(value):
         return 1 + max((_floors(item) for item in value), default=0)
     return 0
 
 
 def _has_lines(value: Any) -> bool:
-    if isinstance(value, dict):
+    if is_mapping(value):
         return any(_has_lines(item) for item in value.values())
-    if isinstance(value, list):
+    if is_list(value):
         return any(_has_lines(item) for item in value)
     return isinstance(value, str) and "\n" in value and _is_block(value)
 
@@ -103,10 +102,10 @@ def _is_block(text: str) -> bool:
 def _flow(value: Any, path: tuple[str, ...]) -> str:
     if len(path) > MAX_DEPTH + 2:
         raise AuthorError(f"{'.'.join(path[:3])}…: nested deeper than {MAX_DEPTH}; nest less")
-    if isinstance(value, dict):
+    if is_mapping(value):
         entries = (f"{_key(key, path)}: {_flow(item, (*path, str(key)))}" for key, item in value.items())
         return f"{{{', '.join(entries)}}}"
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return f"[{', '.join(_flow(item, (*path, '-')) for item in value)}]"
     return _scalar(value, path)
 

@@ -231,13 +231,17 @@ _HINTS = (
 )  # fmt: skip
 
 
-def _syntax_fault(error: MarkedYAMLError, text: str, path: str) -> Fault:
+def _syntax_fault(error: Any, text: str, path: str) -> Fault:
     problem = str(error.problem or error.context or "not YAML")
     mark: Any = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     right = next((hint for start, hint in _HINTS if start in problem), "")
     context = f" {error.context}:" if error.context and error.problem else ""
     return Fault(path, min(line, text.count("\n") + 1), column, f"not YAML:{context} {problem}", right)
+
+
+def _is(event: object, kind: type[object]) -> bool:
+    return isinstance(event, kind)
 
 
 class _Loader:
@@ -254,15 +258,15 @@ class _Loader:
 
     def document(self) -> Document:
         event = self.next()
-        if isinstance(event, StreamStartEvent):
+        if _is(event, StreamStartEvent):
             event = self.next()
-        if isinstance(event, StreamEndEvent):
+        if _is(event, StreamEndEvent):
             raise AuthorError([Fault(self.path, 1, 1, "the file is empty", "")])
-        assert isinstance(event, DocumentStartEvent)
+        assert _is(event, DocumentStartEvent)
         data = self.value(self.next(), (), 0)
         self.next()
         after = self.next()
-        if not isinstance(after, StreamEndEvent):
+        if not _is(after, StreamEndEvent):
             self.fault(after, "a second document begins here", "a file holds one document")
         return Document(self.path, data, self.positions, self.keys, tuple(self.faults), frozenset(self.lost))
 
@@ -283,22 +287,22 @@ class _Loader:
     def value(self, event: Any, path: YamlPath, depth: int) -> Any:
         mark = event.start_mark
         self.positions[path] = (mark.line + 1, mark.column + 1)
-        if isinstance(event, AliasEvent):
+        if _is(event, AliasEvent):
             self.fault(event, f"alias *{event.anchor}", "write the value out: files have no anchors and aliases")
             self.lost.add(path)
             return None
         if event.anchor is not None:
             self.fault(event, f"anchor &{event.anchor}", "remove it: files have no anchors and aliases")
-        if isinstance(event, ScalarEvent):
+        if _is(event, ScalarEvent):
             return self.scalar(event, path)
         if event.tag is not None:
             self.fault(event, f"tag {_short(str(event.tag))}", "remove it: files have no tags")
         if depth >= MAX_DEPTH:
             self.fault(event, f"nested deeper than {MAX_DEPTH}", "nest less")
             raise AuthorError(self.faults)
-        if isinstance(event, MappingStartEvent):
+        if _is(event, MappingStartEvent):
             return self.mapping(path, depth + 1)
-        assert isinstance(event, SequenceStartEvent)
+        assert _is(event, SequenceStartEvent)
         return self.sequence(path, depth + 1)
 
     def scalar(self, event: Any, path: YamlPath) -> str | int | float | bool | None:
@@ -316,13 +320,13 @@ class _Loader:
 
     def sequence(self, path: YamlPath, depth: int) -> list[Any]:
         items: list[Any] = []
-        while not isinstance(event := self.next(), SequenceEndEvent):
+        while not _is(event := self.next(), SequenceEndEvent):
             items.append(self.value(event, (*path, len(items)), depth))
         return items
 
     def mapping(self, path: YamlPath, depth: int) -> dict[str, Any]:
         entries: dict[str, Any] = {}
-        while not isinstance(event := self.next(), MappingEndEvent):
+        while not _is(event := self.next(), MappingEndEvent):
             key = self.key(event, path, depth)
             mark = event.start_mark
             if key is not None and key in entries:
@@ -340,7 +344,7 @@ class _Loader:
         return entries
 
     def key(self, event: Any, path: YamlPath, depth: int) -> str | None:
-        if not isinstance(event, ScalarEvent):
+        if not _is(event, ScalarEvent):
             self.fault(event, "a key that is not text", "a key is a name")
             self.skip(event, depth)
             return None
