@@ -8,7 +8,7 @@ from pathlib import Path
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from .recogniser import BEAM, SEED, Passage, Samples, num_threads
+from .recogniser import BEAM, SEED, Passage, Samples, most_tokens, num_threads
 
 __all__ = ["FasterWhisper"]
 
@@ -35,6 +35,7 @@ class FasterWhisper:
             beam_size=BEAM,
             temperature=list(temperatures),
             condition_on_previous_text=False,
+            max_new_tokens=most_tokens(samples),
         )
         return [
             Passage(segment.start, segment.end, segment.text.strip(), segment.avg_logprob, segment.compression_ratio)

@@ -14,7 +14,7 @@ from .recogniser import Passage, Recogniser, Samples
 
 __all__ = ["Spoken", "Tongues", "can_be_trusted", "log_probability", "repeats"]
 
-SURE = -0.5
+SURE = -0.45
 """English that is heard with at least this mean log probability is taken as English."""
 REPEATS = 2.4
 """Text that compresses better than this is a loop, however sure the model was of it."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import whisper
 
-from .recogniser import BEAM, SEED, Passage, Samples, num_threads
+from .recogniser import BEAM, SEED, Passage, Samples, most_tokens, num_threads
 
 __all__ = ["OpenaiWhisper"]
 
@@ -33,6 +33,7 @@ class OpenaiWhisper:
             best_of=BEAM,
             temperature=tuple(temperatures),
             condition_on_previous_text=False,
+            sample_len=most_tokens(samples),
             fp16=self._is_on_gpu,
             verbose=None,
         )

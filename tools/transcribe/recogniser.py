@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BEAM", "SEED", "Passage", "Recogniser", "Samples", "num_threads"]
+__all__ = ["BEAM", "SEED", "Passage", "Recogniser", "Samples", "most_tokens", "num_threads"]
 
 Samples = npt.NDArray[np.float32]
 
@@ -20,6 +20,12 @@ SEED = 0
 """For the samples that are drawn where the best guess will not do: the same sound gives the same text."""
 MOST_THREADS = 4
 """More threads than this gain nothing on models of this size."""
+
+
+MOST_TOKENS = 224
+"""What Whisper writes about one window at most."""
+MOST_TOKENS_A_SECOND = 12
+"""Nobody talks faster; more is a loop, which would take long and be thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,11 @@ class Recogniser(Protocol):
     def languages(self, samples: Samples) -> dict[str, float]:
         """The probability of each language by its code; multilingual models only."""
         ...
+
+
+def most_tokens(samples: Samples) -> int:
+    """How many tokens `samples` (16 kHz) can hold, time stamps and a few to spare included."""
+    return min(MOST_TOKENS, 16 + MOST_TOKENS_A_SECOND * len(samples) // 16_000)
 
 
 def num_threads() -> int:
