@@ -10,13 +10,14 @@ spec = g.spec()
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sensorium.errors import AuthorError
 from sensorium.spec.graph import GraphSpec
+from sensorium.spec.plain import is_list, is_mapping
 from sensorium.spec.read import GraphSource
 from sensorium.spec.validation import faults_of
 from sensorium.spec.wires import Condition, InputWire, ItemWire, NodeWire, SelfWire, Wire
@@ -224,10 +225,8 @@ def _written(value: Any) -> Any:
         return str(value)
     if isinstance(value, str):
         return f"${value}" if value.startswith("$") else value
-    if isinstance(value, Mapping):
-        entries: Mapping[Any, Any] = value
-        return {key: _written(item) for key, item in entries.items()}
-    if isinstance(value, list | tuple):
-        items: Sequence[Any] = value
-        return [_written(item) for item in items]
-    return value
+    if is_mapping(value):
+        return {key: _written(item) for key, item in value.items()}
+    if is_list(value):
+        return [_written(item) for item in value]
+    return _written(list[Any](value)) if isinstance(value, tuple) else value

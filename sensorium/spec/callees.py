@@ -35,6 +35,7 @@ class Callees:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._known: dict[tuple[str, str], Callee | None] = {}
+        self._right: dict[tuple[str, str], str] = {}
         self._effects: dict[tuple[str, str], bool] = {}
 
     def find(self, kind: str, name: str) -> Callee | None:
@@ -58,6 +59,12 @@ class Callees:
 
     def right(self, kind: str, name: str) -> str:
         """What would be right in place of an unknown name."""
+        key = kind, name
+        if key not in self._right:
+            self._right[key] = self._advice(kind, name)
+        return self._right[key]
+
+    def _advice(self, kind: str, name: str) -> str:
         kinds = {"tool": self.catalogue.tools, "agent": self.catalogue.agents, "graph": self.catalogue.graphs}
         for other, entries in kinds.items():
             if other != kind and name in entries:

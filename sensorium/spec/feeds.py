@@ -10,7 +10,7 @@ from sensorium.errors import Fault
 from sensorium.spec.callees import Callee
 from sensorium.spec.checked import Feed, ListFeed, LiteralFeed, WireFeed
 from sensorium.spec.literals import literal_part
-from sensorium.spec.nearest import closest, meant
+from sensorium.spec.nearest import closest, right_name
 from sensorium.spec.plain import is_list
 from sensorium.spec.ports import PortType
 from sensorium.spec.read import GraphSource
@@ -44,11 +44,12 @@ class Faults:
             self.add(path, found, right, key=True)
 
     def meant(self, name: str, names: Iterable[str], what: str) -> str:
-        """As `nearest.meant`, while there are few enough faults that it is worth its time."""
-        return meant(name, names, what) if len(self.found) < _MOST_SUGGESTED else ""
+        """As `nearest.meant`; of very many faults, the last go without the nearest name."""
+        known = list(names)
+        return right_name(self.closest(name, known), known, what)
 
     def closest(self, name: str, names: Iterable[str]) -> str | None:
-        """As `nearest.closest`, while there are few enough faults that it is worth its time."""
+        """As `nearest.closest`; None after very many faults."""
         return closest(name, names) if len(self.found) < _MOST_SUGGESTED else None
 
 
@@ -124,7 +125,7 @@ class Feeding:
         near = self.faults.closest(str(wire), known)
         if near is not None and near[1:] in self.inputs:
             self.used_inputs.add(near[1:])
-        right = self.faults.meant(str(wire), known, "the inputs are") or "the graph has no inputs"
+        right = right_name(near, known, "the inputs are") or "the graph has no inputs"
         self.faults.add(path, f"{wire} is not an input of the graph", right)
         return None
 
@@ -135,8 +136,9 @@ class Feeding:
                 found, right = f"{wire}: {wire.node!r} is an input and has no ports", f"write ${wire.node}"
             else:
                 found = f"{wire}: there is no node {wire.node!r}"
-                right = self.faults.meant(wire.node, self.nodes, "the nodes are")
-                self.nearly_used.add(self.faults.closest(wire.node, self.nodes) or "")
+                near = self.faults.closest(wire.node, self.nodes)
+                right = right_name(near, self.nodes, "the nodes are")
+                self.nearly_used.add(near or "")
             self.faults.add(path, found, right)
             return None
         giver = self.givers.get(wire.node)

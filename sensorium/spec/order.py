@@ -45,12 +45,12 @@ def cycles(dependencies: Mapping[str, Sequence[str]]) -> list[list[str]]:
     A cycle `[a, b]` says that a waits for b, and b for a.
     """
     left = {node: list(dict.fromkeys(needed)) for node, needed in dependencies.items()}
+    rank = {node: index for index, node in enumerate(dependencies)}
     found: list[list[str]] = []
     for knot in _knots(left):
-        members = set(knot)
-        start = min(knot, key=list(dependencies).index) if len(knot) < 1000 else knot[0]
+        start = min(knot, key=rank.__getitem__)
         if len(knot) > 1 or start in left[start]:
-            found.append(_way_back(start, left, members))
+            found.append(_way_back(start, left, set(knot)))
     return found
 
 

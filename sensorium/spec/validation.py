@@ -220,13 +220,14 @@ def _dotted(path: YamlPath) -> str:
 
 def _fault(model: type[BaseModel], document: Document, path: YamlPath, details: ErrorDetails) -> Fault:
     kind, context = details["type"], details.get("ctx", {})
-    where = _dotted(path)
+    where, parent = _dotted(path), path[:-1]
+    last = str(path[len(path) - 1]) if path else ""
     if kind == "extra_forbidden":
-        keys = keys_of(_model_at(model, path[:-1], document.data) or model)
-        found = f"unknown key {str(path[-1])[:60]!r}" + (f" in {_dotted(path[:-1])}" if len(path) > 1 else "")
-        return document.fault(path, found, meant(str(path[-1]), keys, "the keys are"), key=True)
+        keys = keys_of(_model_at(model, parent, document.data) or model)
+        found = f"unknown key {last[:60]!r}" + (f" in {_dotted(parent)}" if parent else "")
+        return document.fault(path, found, meant(last, keys, "the keys are"), key=True)
     if kind == "missing":
-        return document.fault(path[:-1], f"{_dotted(path[:-1])} has no {path[-1]!r}", f"add {path[-1]}:", key=True)
+        return document.fault(parent, f"{_dotted(parent)} has no {last!r}", f"add {last}:", key=True)
     if details["loc"][-1:] == ("[key]",) and kind == "value_error":
         found, _, right = _sentence(details).partition("; ")
         return document.fault(path, found, right, key=True)
