@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 __all__ = ["Ask", "Message", "Model", "ModelEvent", "Piece", "Reply", "Usage"]
@@ -22,6 +22,7 @@ class Ask:
     """What a language model is asked for. At most one of `choices` and `schema` is given."""
 
     messages: tuple[Message, ...]
+    """A last message of the assistant is a beginning that the reply goes on with."""
     max_tokens: int = 400
     temperature: float = 0.0
     """0 is greedy."""
@@ -62,6 +63,8 @@ class Reply:
     usage: Usage
     finish: Literal["stop", "length"]
     """`length` where `max_tokens` ended it."""
+    scores: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Logarithm of the probability of each of the ask's `choices`; empty where the model tells none."""
 
 
 ModelEvent: TypeAlias = Piece | Reply
