@@ -8,10 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from sensorium.parts import Part, Value
+from sensorium.parts import Blob, Part, Value
 from sensorium.spec.tool import ToolSpec
 
-__all__ = ["Binding", "Done", "Host", "HostEvent", "Item", "Progress", "WorkerState"]
+__all__ = ["Binding", "BlobStore", "Done", "Host", "HostEvent", "Item", "Progress", "WorkerState"]
+
+
+class BlobStore(Protocol):
+    """Where a host puts the media that tools make."""
+
+    def put(self, data: bytes, media_type: str) -> Blob:
+        """A reference to `data`, which is on the disk when this returns. Called from several threads at once.
+
+        Raises:
+            OperatorError: The disk is full or cannot be written.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +46,11 @@ class Binding:
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """Environment variables for the worker's process."""
     keep_warm_s: float = 300.0
-    """How long an idle worker outlives its last call."""
+    """How long a worker outlives the last host that was connected to it; 0: it ends with that host."""
     setup_s: float = 300.0
     """How long `setup` may take."""
     call_s: float = 900.0
-    """How long a call may take where nobody says."""
+    """How long a call may take where nobody says, counted from when `run` has it: waiting for its turn is free."""
 
     @property
     def identity(self) -> str:
@@ -124,7 +136,8 @@ class Host(Protocol):
             binding: The tool; loaded first where it is not.
             inputs: Value of each input port; list ports hold tuples.
             key: Identity of the call, the same when the call is made again.
-            deadline_s: Seconds that the call may take from now, `binding.call_s` where None.
+            deadline_s: Seconds that the call may take from now, loading and waiting included; `binding.call_s` for
+                its time in `run` alone where None.
 
         Raises:
             CallerError: The tool refuses the input; LanguageError where it is a matter of language.
