@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import hashlib
 import os
@@ -21,6 +20,7 @@ from sensorium.checkpoint.pull import Listener, Pull, PullProgress
 from sensorium.checkpoint.record import Record
 from sensorium.errors import AuthorError, CallerError, OperatorError
 from sensorium.spec.manifest import Manifest, WheelPlace
+from sensorium.spec.nearest import meant
 
 __all__ = ["CheckpointState", "Checkpoints", "Needs"]
 
@@ -81,9 +81,7 @@ class Checkpoints:
             CallerError: There is none.
         """
         if name not in self._manifests:
-            near = difflib.get_close_matches(name, self._manifests, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise CallerError(f"checkpoint {name!r} is unknown; {hint}`sensorium models list` shows what there is")
+            raise CallerError(f"checkpoint {name!r} is unknown; {meant(name, self._manifests)}")
         return self._manifests[name]
 
     def lineage(self, name: str) -> list[str]:

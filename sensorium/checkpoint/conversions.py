@@ -89,9 +89,9 @@ def run_conversion(wanted: Conversion, source: Path, target: Path, on_tick: Call
             if process.poll() is None:
                 process.kill()
                 process.wait()
+            said_path.unlink()
         said.seek(0)
         lines = said.read().decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
-    said_path.unlink()
     if code:
         raise OperatorError(f"conversion {wanted.name} of {source} failed with status {code}:\n" + "\n".join(lines))
 

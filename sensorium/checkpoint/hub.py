@@ -44,7 +44,7 @@ class Hub:
         import httpx  # half the time of `sensorium --help` where it is not needed
 
         if self._trouble:
-            raise UnavailableError(self._trouble)
+            raise UnavailableError(self._trouble, is_known=True)
         try:
             with self._answer(self._open_client(), httpx.URL(url), start) as response:
                 yield response

@@ -21,6 +21,11 @@ _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 class UnavailableError(Exception):
     """A place cannot give the file; the message says why. The next place is tried."""
 
+    def __init__(self, message: str, *, is_known: bool = False) -> None:
+        super().__init__(message)
+        self.is_known = is_known
+        """Whether it has been said of another file before: people need not read it again and again."""
+
 
 class CutOffError(Exception):
     """The place stopped in the middle; the rest may be asked for."""

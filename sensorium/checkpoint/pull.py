@@ -33,12 +33,12 @@ class PullProgress:
 
     checkpoint: str
     step: str
-    """wait, download, unpack, copy, verify, convert, note or done."""
+    """wait, place, download, unpack, copy, verify, convert, note or done."""
     done_bytes: int = 0
     total_bytes: int = 0
     """0 where nobody can say."""
     note: str = ""
-    """What a person should know: the place, or why a place was passed over."""
+    """The place that is asked, or why one was passed over."""
 
 
 Listener = Callable[[PullProgress], None]
@@ -92,7 +92,7 @@ class Pull:
         missing = [file for file in files if not self._is_ready(file)]
         for number, source in enumerate(self._sources()):
             if missing:
-                self._tell("note", note=f"from {source.label}")
+                self._tell("place", note=source.label)
                 missing = self._from_source(source, number, missing)
         if missing:
             raise OperatorError(self._failure(missing))
@@ -124,7 +124,7 @@ class Pull:
             try:
                 self._take(source, number, file)
             except UnavailableError as error:
-                self._pass_over(f"{source.label}: {error}")
+                self._pass_over(f"{source.label}: {error}", is_known=error.is_known)
                 return [*missing, *files[position:]]
             except WrongBytesError as error:
                 self._pass_over(f"{source.label}: {file.name}: expected sha256 {file.sha256}, found {error.found}")
@@ -190,9 +190,10 @@ class Pull:
         total = self.manifest.size_bytes
         self._tell("download", min(done, total), total)
 
-    def _pass_over(self, trouble: str) -> None:
+    def _pass_over(self, trouble: str, *, is_known: bool = False) -> None:
         self._troubles.append(trouble)
-        self._tell("note", note=trouble)
+        if not is_known:
+            self._tell("note", note=trouble)
 
     def _tell(self, step: str, done: int = 0, total: int = 0, note: str = "") -> None:
         self.listener(PullProgress(self.name, step, done, total, note))
