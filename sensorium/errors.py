@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AuthorError",
@@ -32,6 +32,10 @@ class SensoriumError(Exception):
     """What the command line exits with."""
     can_retry: bool = False
     """Whether the same call may succeed when it is made again."""
+    node: str = ""
+    """Path of the node in whose call it came up; empty outside a run."""
+    result: Any = None
+    """The `sensorium.graph.Result` of the run that it ended, with what outputs could be had; None outside a run."""
 
     def __init__(self, message: str, *, can_retry: bool = False) -> None:
         super().__init__(message)
@@ -74,9 +78,7 @@ class AuthorError(SensoriumError):
     exit_code = 2
 
     def __init__(self, faults: Sequence[Fault] | str) -> None:
-        self.faults: tuple[Fault, ...] = (
-            (Fault("", 0, 0, faults, ""),) if isinstance(faults, str) else tuple(faults)
-        )
+        self.faults: tuple[Fault, ...] = (Fault("", 0, 0, faults, ""),) if isinstance(faults, str) else tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 

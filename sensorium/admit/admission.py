@@ -211,18 +211,18 @@ class Admission:
         elif isinstance(value, PillowImage.Image):
             picture = pictures.take_picture(value)
         elif isinstance(value, np.ndarray):
-            picture = pictures.picture_from_array(value)
+            array: np.ndarray[Any, Any] = value
+            picture = pictures.picture_from_array(array)
         else:
             raise CallerError(f"is {_named(value)}; give a path, a file's bytes, a Pillow image or a uint8 array")
         return Image(self._store.put(picture.data, picture.media_type), picture.width, picture.height)
 
-    def _audio(self, value: Any) -> Part:
+    def _audio(self, value: object) -> Part:
         if isinstance(value, bytes):
             return self._stored_sound(sounds.read_sound(value))
-        if isinstance(value, tuple):
-            pair = cast("tuple[object, ...]", value)
-            if len(pair) == 2:
-                return self._stored_sound(sounds.take_samples(pair[0], pair[1]))
+        pair = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
+        if len(pair) == 2:
+            return self._stored_sound(sounds.take_samples(pair[0], pair[1]))
         raise CallerError(f"is {_named(value)}; give a path, a file's bytes or (samples, rate in Hz)")
 
     def _stored_sound(self, sound: sounds.Sound) -> Part:

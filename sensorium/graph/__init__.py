@@ -1,1 +1,7 @@
+"""Graphs, and what runs of them give."""
 
+from sensorium.graph.graph import Graph
+from sensorium.graph.options import Approver, Question, RunOptions, Verdict
+from sensorium.graph.result import ErrorReport, NodeReport, Result
+
+__all__ = ["Approver", "ErrorReport", "Graph", "NodeReport", "Question", "Result", "RunOptions", "Verdict"]

@@ -79,6 +79,8 @@ class Outcome:
     """Time in the tool, or to find the kept result."""
     cached: bool
     """Whether a kept result was used."""
+    key: str = ""
+    """Where the outputs are kept; empty where they are not one call's."""
 
 
 async def call_tool(
@@ -115,7 +117,7 @@ async def call_tool(
     async with results.flight(key):
         outputs = kept(context, key)
         if outputs is not None:
-            return Outcome(outputs, perf_counter() - began_s, cached=True)
+            return Outcome(outputs, perf_counter() - began_s, cached=True, key=key)
         async with context.gate:
             done = await within(timeout_s, _made(context, placed, inputs, key, timeout_s), context.node)
         try:
@@ -123,7 +125,7 @@ async def call_tool(
         except UnicodeEncodeError as error:
             raise ToolError(f"tool {entry.spec.name!r} gave text that is not Unicode: {error.reason}") from error
         await results.keep(key, value, run=context.run, node=context.node)
-    return Outcome(done.outputs, done.seconds, cached=False)
+    return Outcome(done.outputs, done.seconds, cached=False, key=key)
 
 
 def call_key(context: CallContext, callee: str, inputs: dict[str, Value], *, shared: bool) -> str:

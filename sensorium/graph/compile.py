@@ -1,0 +1,139 @@
+"""A graph on LangGraph: one entrypoint, one task for each node, launched in one fixed order.
+
+Each task waits for what its own node depends on, so none waits behind a barrier. Results lie in the result store before
+a task ends; LangGraph carries their keys. A node that gave nothing raises, so that no checkpoint takes it for done.
+This is the only file that knows LangGraph. It takes half a second to import, so it is imported when a run begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+# LangGraph reads this once, on import: without it, a checkpoint's bytes could name any callable and have it called.
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+
+import aiosqlite
+from langgraph.checkpoint.serde import _msgpack
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.func import entrypoint, task  # pyright: ignore[reportMissingTypeStubs] - it has its types within
+from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - of arguments not used here
+
+from sensorium.errors import OperatorError
+from sensorium.graph.flow import Flow
+
+__all__ = ["carry_out"]
+
+_PATIENCE_S = 30.0
+"""How long a write waits for another process to finish its own."""
+
+Handle: TypeAlias = dict[str, str]
+"""What a checkpoint holds of a node: how it ended, and the key of its outputs."""
+
+
+class _GaveNothing(Exception):
+    """A node failed, or something that it depends on did."""
+
+
+async def carry_out(flow: Flow, database: Path) -> None:
+    """Carries out every node of a run; how they ended stands in the flow.
+
+    Cancelling cancels every call, and returns when they have ended.
+
+    Args:
+        flow: The run's top-level graph.
+        database: SQLite file of checkpoints; made where it is absent.
+
+    Raises:
+        OperatorError: The file cannot be used, or LangGraph would read checkpoints unsafely.
+    """
+    _require_strict()
+    bodies: set[asyncio.Task[Any]] = set()
+    try:
+        async with _saver(database) as saver:
+            workflow = _compiled(flow, saver, bodies)
+            with tracing_context(enabled=False):
+                config: Any = {"configurable": {"thread_id": flow.context.run}}
+                invocation = asyncio.ensure_future(workflow.ainvoke({"graph": flow.checked.source.spec.name}, config))
+            await _until_ended(invocation, bodies)
+    except (sqlite3.Error, OSError) as error:
+        raise OperatorError(
+            f"the runs in {database} cannot be kept: {error}; free the disk, give the right to write, or move "
+            "SENSORIUM_HOME"
+        ) from error
+
+
+async def _until_ended(invocation: asyncio.Future[Any], bodies: set[asyncio.Task[Any]]) -> None:
+    try:
+        await asyncio.wait([invocation])
+    except asyncio.CancelledError:
+        for body in list(bodies):  # LangGraph waits for tasks that are called from a task, and does not cancel them
+            body.cancel()
+        invocation.cancel()
+        await asyncio.wait([invocation])
+        raise
+    invocation.result()
+
+
+def _compiled(flow: Flow, saver: AsyncSqliteSaver, bodies: set[asyncio.Task[Any]]) -> Any:
+    declare: Any = task  # its overloads know no task that takes nothing
+    tasks = {name: declare(name=name)(_body(flow, name, bodies)) for name in flow.checked.order}
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(begun: Handle) -> dict[str, Handle]:
+        launched: dict[str, asyncio.Future[Handle]] = {}
+        for name, launch in tasks.items():
+            launched[name] = launch()
+            await asyncio.sleep(0)  # tasks are known by the order of their calls: each is called before the next
+        await asyncio.wait(launched.values())
+        return {name: future.result() for name, future in launched.items() if future.exception() is None}
+
+    return cast("Any", workflow)
+
+
+def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[], Coroutine[Any, Any, Handle]]:
+    async def body() -> Handle:
+        current = asyncio.current_task()
+        assert current is not None, "a coroutine runs in a task"
+        bodies.add(current)
+        outcome = await flow.node(name)
+        if not outcome.has_outputs:
+            raise _GaveNothing(outcome.status)
+        return {"status": outcome.status, "key": outcome.key}
+
+    return body
+
+
+@asynccontextmanager
+async def _saver(database: Path) -> AsyncGenerator[AsyncSqliteSaver]:
+    _make(database)
+    async with aiosqlite.connect(database, timeout=_PATIENCE_S) as connection:
+        saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+        await saver.setup()
+        await connection.execute("PRAGMA synchronous = NORMAL")
+        yield saver
+
+
+def _make(database: Path) -> None:
+    """Makes the file its owner's alone, where it is absent."""
+    database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database.touch(mode=0o600)
+
+
+def _require_strict() -> None:
+    """Refuses to go on where LangGraph was imported before this file, and unsafely.
+
+    Raises:
+        OperatorError: It was.
+    """
+    if not _msgpack.STRICT_MSGPACK_ENABLED:
+        raise OperatorError(
+            "LangGraph was imported without LANGGRAPH_STRICT_MSGPACK=true and would call whatever a checkpoint names; "
+            "set it in the environment, or import sensorium.graph.compile first"
+        )

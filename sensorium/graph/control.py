@@ -1,0 +1,285 @@
+"""What stands around a node's call. From outside in: when, approve, each, until, retry, timeout, call.
+
+Each is a small function that ends in the next one. `else` answers for what stands within `each`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Mapping
+from functools import partial
+from time import perf_counter
+from typing import NamedTuple, cast
+
+from sensorium.errors import (
+    AuthorError,
+    InternalError,
+    ModelError,
+    PausedError,
+    RefusedError,
+    SensoriumError,
+    ToolError,
+)
+from sensorium.events import NodeFailed, NodeFinished, NodeSkipped, NodeStarted
+from sensorium.graph.feeds import fill, inputs_of, missing_port, with_item
+from sensorium.graph.flow import Flow, Read
+from sensorium.graph.leaf import CallContext, Outcome, call_tool, within
+from sensorium.graph.options import Approver, Question
+from sensorium.graph.outcome import NodeOutcome, NodeStatus, nothing_from
+from sensorium.graph.think import think
+from sensorium.parts import Part, Value, encode_values
+from sensorium.spec.check import check
+from sensorium.spec.checked import CalleeKind, Checked, CheckedNode, Each, ElseCall, ElseValue
+from sensorium.spec.ports import Signature
+from sensorium.spec.read import GraphSource
+from sensorium.spec.wires import SelfWire, Wire, holds
+
+__all__ = ["Control"]
+
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 30.0
+
+
+class _Answer(NamedTuple):
+    """What one call of a node gave, its rounds, tries and stand-in included."""
+
+    outputs: dict[str, Value]
+    cached: bool
+    instead: str = ""
+    key: str = ""
+
+
+class Control:
+    """Carries out nodes of one run.
+
+    Args:
+        approver: Who asks a person; None where nobody can be asked.
+    """
+
+    def __init__(self, approver: Approver | None) -> None:
+        self._approver = approver
+        self._checked: dict[str, Checked] = {}
+
+    async def settle(self, node: CheckedNode, read: Read, context: CallContext) -> NodeOutcome:
+        """How the node ended, everything that it depends on being there. Raises nothing but a cancellation."""
+        why = self._why_not(node, read)
+        if why:
+            context.emit(NodeSkipped(context.run, context.node, why))
+            return nothing_from(node, why)
+        began_s = perf_counter()
+        try:
+            await self._approved(node, read, context)
+            context.emit(NodeStarted(context.run, context.node, _callee(node)))
+            answer = await self._each(node, node.each, read, context)
+            outputs = {port: answer.outputs.get(port) for port in node.outputs}
+            key = answer.key or await _keep(outputs, context)
+        except Exception as error:
+            return _failed(_first(error), node, context, perf_counter() - began_s)
+        seconds = perf_counter() - began_s
+        context.emit(
+            NodeFinished(context.run, context.node, _callee(node), outputs, seconds, answer.cached, answer.instead)
+        )
+        return NodeOutcome("done", outputs, seconds, answer.cached, answer.instead, key=key)
+
+    def _why_not(self, node: CheckedNode, read: Read) -> str:
+        """Why the node is not called, empty where it is."""
+        if node.condition is not None and not holds(node.condition, read):
+            return f"{node.condition} does not hold"
+        if node.each is not None:
+            return f"{node.each.wire} brings no list" if read(node.each.wire) is None else ""
+        port = missing_port(inputs_of(node, read), node.signature)
+        return f"its input {port} has nothing" if port is not None else ""
+
+    async def _approved(self, node: CheckedNode, read: Read, context: CallContext) -> None:
+        if not node.spec.approve:
+            return
+        if self._approver is None:
+            raise PausedError(f"{context.node} waits for a person's approval, and nobody can be asked here")
+        inputs = {} if node.each is not None else inputs_of(node, read)
+        verdict = await self._approver.ask(Question(context.run, context.node, _callee(node), inputs))
+        if not verdict.is_approved:
+            raise RefusedError(f"a person refused {context.node}" + (f": {verdict.why}" if verdict.why else ""))
+
+    async def _each(self, node: CheckedNode, each: Each | None, read: Read, context: CallContext) -> _Answer:
+        if each is None:
+            return await self._answer(node, read, context)
+        items = read(each.wire)
+        assert isinstance(items, tuple), "the checker lets only lists through"
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._item(node, each, item, read, context.at(f"{context.node}[{index}]")))
+                for index, item in enumerate(items)
+            ]
+        answers = [task.result() for task in tasks]
+        outputs: dict[str, Value] = {port: tuple(_element(a.outputs[port]) for a in answers) for port in node.outputs}
+        instead = next((answer.instead for answer in answers if answer.instead), "")
+        return _Answer(outputs, bool(answers) and all(answer.cached for answer in answers), instead)
+
+    async def _item(
+        self, node: CheckedNode, each: Each, item: Part | None, read: Read, context: CallContext
+    ) -> _Answer:
+        nothing = _Answer(dict.fromkeys(node.outputs), cached=True)
+        if item is None:
+            return nothing
+        began_s = perf_counter()
+        read_here = with_item(read, each.item, item)
+        port = missing_port(inputs_of(node, read_here), node.signature)
+        if port is not None:
+            context.emit(NodeSkipped(context.run, context.node, f"its input {port} has nothing"))
+            return nothing
+        context.emit(NodeStarted(context.run, context.node, _callee(node)))
+        try:
+            answer = await self._answer(node, read_here, context)
+        except SensoriumError as error:
+            _tell_failure(error, node, context, perf_counter() - began_s)
+            raise
+        context.emit(
+            NodeFinished(
+                context.run,
+                context.node,
+                _callee(node),
+                answer.outputs,
+                perf_counter() - began_s,
+                answer.cached,
+                answer.instead,
+            )
+        )
+        return answer
+
+    async def _answer(self, node: CheckedNode, read: Read, context: CallContext) -> _Answer:
+        """What the node gives for one element, or its stand-in where it fails."""
+        try:
+            return await self._until(node, read, context)
+        except (PausedError, RefusedError, InternalError, AuthorError):
+            raise
+        except SensoriumError as error:
+            if node.stand_in is None:
+                raise
+            if isinstance(node.stand_in, ElseValue):
+                values = fill(node.stand_in.outputs, Signature(node.signature.outputs, {}), read)
+                return _Answer(values, cached=False, instead=str(error))
+            outcome = await self._stand_in(node, node.stand_in, read, context)
+            return _Answer(outcome.outputs, outcome.cached, instead=str(error))
+
+    async def _stand_in(self, node: CheckedNode, instead: ElseCall, read: Read, context: CallContext) -> Outcome:
+        inputs = fill(instead.feeds, instead.signature, read)
+        port = missing_port(inputs, instead.signature)
+        if port is not None:
+            raise ToolError(
+                f"{context.node} failed, and its stand-in cannot: input {port} of {instead.callee} has nothing"
+            )
+        return await self._call(instead.kind, instead.callee, inputs, node, context)
+
+    async def _until(self, node: CheckedNode, read: Read, context: CallContext) -> _Answer:
+        inputs = inputs_of(node, read)
+        if node.until is None:
+            return await self._tries(node, inputs, context)
+        for number in range(1, node.until.at_most + 1):
+            answer = await self._tries(node, inputs, context.in_round(number))
+            if holds(node.until.condition, partial(_own, answer.outputs, read)):
+                return answer
+            inputs = inputs | {port: answer.outputs.get(source) for port, source in node.until.carry.items()}
+        raise ToolError(
+            f"{context.node}: {node.until.condition} did not hold after {node.until.at_most} rounds; "
+            "at_most allows more"
+        )
+
+    async def _tries(self, node: CheckedNode, inputs: dict[str, Value], context: CallContext) -> _Answer:
+        tried = 0
+        while True:
+            try:
+                here = context.in_round(tried) if tried else context
+                outcome = await self._call(node.kind, node.callee, inputs, node, here)
+                return _Answer(outcome.outputs, outcome.cached, key=outcome.key)
+            except SensoriumError as error:
+                if tried == node.spec.retry or not error.can_retry:
+                    raise
+            tried += 1
+            await asyncio.sleep(_pause_s(tried))
+
+    async def _call(
+        self, kind: CalleeKind, callee: str, inputs: dict[str, Value], node: CheckedNode, context: CallContext
+    ) -> Outcome:
+        catalogue = context.services.catalogue
+        timeout_s = node.spec.timeout
+        if kind == "tool":
+            use_cache = node.spec.cache == "on"
+            return await call_tool(context, catalogue.tools[callee], inputs, timeout_s=timeout_s, use_cache=use_cache)
+        began_s = perf_counter()
+        if kind == "agent":
+            outputs = await within(timeout_s, think(context, catalogue.agents[callee], inputs), context.node)
+            return Outcome(outputs, perf_counter() - began_s, cached=False)
+        return await within(timeout_s, self._subgraph(callee, inputs, context), context.node)
+
+    async def _subgraph(self, name: str, inputs: dict[str, Value], context: CallContext) -> Outcome:
+        """What a graph gives that is called as a node: the same dataflow, within the node's own task."""
+        began_s = perf_counter()
+        if name not in self._checked:
+            catalogue = context.services.catalogue
+            self._checked[name] = check(GraphSource(catalogue.graphs[name].spec), catalogue).require()
+        flow = Flow(self._checked[name], inputs, context, self.settle)
+        outcomes = await flow.carry_out()
+        for outcome in outcomes.values():
+            if outcome.error is not None:
+                raise outcome.error
+        return Outcome(
+            flow.outputs(),
+            perf_counter() - began_s,
+            all(one.cached or one.status == "skipped" for one in outcomes.values()),
+        )
+
+
+async def _keep(outputs: dict[str, Value], context: CallContext) -> str:
+    """Keeps what a node gave that was more than one call's; returns the key."""
+    key = hashlib.sha256(f"node {context.run} {context.node} {context.round}".encode()).hexdigest()
+    try:
+        value = encode_values(outputs)
+    except UnicodeEncodeError as error:
+        raise ModelError(f"{context.node} gave text that is not Unicode: {error.reason}") from error
+    await context.services.results.keep(key, value, run=context.run, node=context.node)
+    return key
+
+
+def _own(outputs: Mapping[str, Value], read: Read, wire: Wire) -> Value:
+    return outputs.get(wire.port) if isinstance(wire, SelfWire) else read(wire)
+
+
+def _pause_s(tried: int) -> float:
+    """Seconds before another try: twice as long each time, up to half of it by lot, so that not all come at once."""
+    longest = min(_FIRST_PAUSE_S * 2.0 ** (tried - 1), _LONGEST_PAUSE_S)
+    return longest * (0.5 + random.random() / 2)
+
+
+def _element(value: Value) -> Part | None:
+    assert not isinstance(value, tuple), "the checker refuses lists of lists"
+    return value
+
+
+def _callee(node: CheckedNode) -> str:
+    return f"{node.kind} {node.callee}"
+
+
+def _first(error: Exception) -> SensoriumError:
+    """The error itself, the first of a group, or our own fault where nobody raised it on purpose."""
+    if isinstance(error, ExceptionGroup):
+        return _first(cast("ExceptionGroup[Exception]", error).exceptions[0])
+    if isinstance(error, SensoriumError):
+        return error
+    ours = InternalError(f"{type(error).__name__}: {error}")
+    ours.__cause__ = error
+    return ours
+
+
+def _failed(error: SensoriumError, node: CheckedNode, context: CallContext, seconds: float) -> NodeOutcome:
+    _tell_failure(error, node, context, seconds)
+    status: NodeStatus = (
+        "paused" if isinstance(error, PausedError) else "refused" if isinstance(error, RefusedError) else "failed"
+    )
+    return NodeOutcome(status, {}, seconds, error=error)
+
+
+def _tell_failure(error: SensoriumError, node: CheckedNode, context: CallContext, seconds: float) -> None:
+    error.node = error.node or context.node
+    context.emit(NodeFailed(context.run, context.node, _callee(node), error.kind, str(error), seconds))

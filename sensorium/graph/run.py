@@ -1,0 +1,144 @@
+"""One run of a graph, from its inputs to its result."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
+
+from sensorium.errors import SensoriumError
+from sensorium.events import Event, NodeFailed, NodeFinished, NodeSkipped, RunFinished, RunId, RunStarted, RunStatus
+from sensorium.graph.control import Control
+from sensorium.graph.flow import Flow
+from sensorium.graph.leaf import CallContext
+from sensorium.graph.options import RunOptions
+from sensorium.graph.outcome import NodeOutcome
+from sensorium.graph.result import ErrorReport, NodeReport, Result
+from sensorium.graph.services import Services
+from sensorium.parts import Value
+from sensorium.spec.checked import Checked
+
+__all__ = ["carry_out_run"]
+
+_WITHIN = re.compile(r"[^\[]+/[^\[]+")
+"""Path of a node within a graph that a node calls, and of no item of an `each`."""
+
+
+async def carry_out_run(
+    checked: Checked, inputs: Mapping[str, Value], services: Services, options: RunOptions
+) -> Result:
+    """The result of one run. Cancelling cancels every call of the run and returns when they have ended.
+
+    Args:
+        checked: The graph, without faults.
+        inputs: A value for each input; an optional one may be missing.
+        services: What the run may use.
+        options: How the run is to go.
+
+    Raises:
+        SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
+    """
+    watch = _Watch(options.on_event)
+    run = options.run or _new_id()
+    gate = asyncio.Semaphore(services.parallel)
+    context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh)
+    began_s = perf_counter()
+    watch.see(RunStarted(run, checked.source.spec.name))
+    flow = Flow(checked, inputs, context, Control(options.approver).settle)
+    stopped: SensoriumError | None = None
+    try:
+        # LangGraph takes half a second to import, which whoever runs nothing need not wait for.
+        await importlib.import_module("sensorium.graph.compile").carry_out(flow, services.home / "runs.sqlite")
+    except SensoriumError as error:
+        stopped = error
+    except asyncio.CancelledError:
+        watch.see(RunFinished(run, "cancelled", perf_counter() - began_s))
+        raise
+    status, reason = _ended(flow.outcomes(), stopped)
+    seconds = perf_counter() - began_s
+    watch.see(RunFinished(run, status, seconds))
+    reports = tuple(_reports(flow, watch))
+    result = Result(
+        run,
+        checked.source.spec.name,
+        status,
+        flow.outputs(),
+        checked.signature.outputs,
+        reports,
+        seconds,
+        _told(reason),
+    )
+    if reason is not None and options.raise_on_failure:
+        reason.result = result
+        raise reason
+    return result
+
+
+class _Watch:
+    """Passes events on, and remembers how nodes within called graphs ended."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
+        self._on_event = on_event
+        self.within: dict[str, NodeReport] = {}
+
+    def see(self, event: Event) -> None:
+        """Takes one event. An observer that fails does not fail the run."""
+        if isinstance(event, NodeFinished | NodeFailed | NodeSkipped) and _WITHIN.fullmatch(event.node):
+            self.within[event.node] = _report_of(event)
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            logging.getLogger("sensorium").warning("whoever watches the run failed; the run goes on", exc_info=True)
+
+
+def _report_of(event: NodeFinished | NodeFailed | NodeSkipped) -> NodeReport:
+    match event:
+        case NodeFinished(callee=callee):
+            kind, _, name = callee.partition(" ")
+            return NodeReport(event.node, kind, name, "done", event.seconds, event.cached, event.instead)
+        case NodeFailed(callee=callee):
+            kind, _, name = callee.partition(" ")
+            told = ErrorReport(event.kind, event.message, event.node)
+            return NodeReport(event.node, kind, name, "failed", event.seconds, cached=False, error=told)
+        case NodeSkipped():
+            return NodeReport(event.node, "node", "", "skipped", 0.0, cached=False, why=event.why)
+
+
+def _reports(flow: Flow, watch: _Watch) -> Iterator[NodeReport]:
+    ended = flow.outcomes()
+    for name, node in flow.checked.nodes.items():
+        outcome = ended.get(name, NodeOutcome("cancelled", {}))
+        own_error = outcome.error if outcome.status != "cancelled" else None
+        yield NodeReport(
+            name, node.kind, node.callee, outcome.status, outcome.seconds, outcome.cached, outcome.why, _told(own_error)
+        )
+        yield from (report for path, report in watch.within.items() if path.startswith(f"{name}/"))
+
+
+def _ended(
+    outcomes: Mapping[str, NodeOutcome], stopped: SensoriumError | None
+) -> tuple[RunStatus, SensoriumError | None]:
+    """How the run ended, and the first error that made it so; failures count before refusals and pauses."""
+    if stopped is not None:
+        return "failed", stopped
+    for status in ("failed", "refused", "paused"):
+        for outcome in outcomes.values():
+            if outcome.status == status:
+                return status, outcome.error
+    return "done", None
+
+
+def _told(error: SensoriumError | None) -> ErrorReport | None:
+    return None if error is None else ErrorReport(error.kind, str(error), error.node)
+
+
+def _new_id() -> RunId:
+    """An id that sorts by time and that nobody can guess."""
+    return RunId(f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(6)}")

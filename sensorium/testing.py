@@ -1,0 +1,169 @@
+"""A project in miniature, for tests of tools, agents and graphs: everything is real but the weights.
+
+project = Scratch(tmp_path)
+project.tool("shout", Shout, inputs={"text": "text"}, outputs={"text": "text"})
+project.scripted("central", ["a scripted reply"])
+graph = project.graph(\"\"\"
+    name: loud
+    inputs: {words: text}
+    nodes: {shout: {tool: shout, with: {text: $words}}}
+    outputs: {loud: $shout.text}
+\"\"\")
+assert str((await graph.arun(words="hello")).loud) == "HELLO"
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from sensorium.errors import OperatorError
+from sensorium.graph import Graph
+from sensorium.graph.services import Placed
+from sensorium.host import InlineHost, WorkerHost
+from sensorium.host.contract import Binding, Host
+from sensorium.model.contract import Ask, Model
+from sensorium.model.scripted import ScriptedModel
+from sensorium.project.folders import folder_digest
+from sensorium.results import Results
+from sensorium.spec.agent import AgentSpec
+from sensorium.spec.catalogue import AgentEntry, Catalogue, GraphEntry, ToolEntry
+from sensorium.spec.check import check
+from sensorium.spec.graph import GraphSpec
+from sensorium.spec.read import GraphSource, parse_graph, read_tool
+from sensorium.spec.tool import ToolSpec
+from sensorium.store import Store
+
+__all__ = ["Scratch", "ScriptedModel"]
+
+
+class Scratch:
+    """Tools, agents, graphs and models made on the spot, with a home of their own: the `Services` of a run.
+
+    Args:
+        folder: An empty directory; tools and results go there. The same directory again finds earlier results.
+        host: Where tools run: in this process, or in workers' processes as users have them.
+        parallel: Most calls at once in one run.
+    """
+
+    def __init__(self, folder: Path, *, host: Literal["inline", "worker"] = "inline", parallel: int = 16) -> None:
+        self.home = folder
+        self.parallel = parallel
+        self.tools: dict[str, ToolEntry] = {}
+        self.agents: dict[str, AgentEntry] = {}
+        self.graphs: dict[str, GraphEntry] = {}
+        self.models: dict[str, Model] = {}
+        self._host_kind = host
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What was made so far."""
+        return Catalogue(self.tools, self.agents, self.graphs)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where bytes lie."""
+        return Store(self.home / "store")
+
+    @cached_property
+    def results(self) -> Results:
+        """Where results of completed calls lie."""
+        return Results(self.home / "results.sqlite")
+
+    @cached_property
+    def host(self) -> Host:
+        """Where tools run."""
+        return InlineHost(self.store) if self._host_kind == "inline" else WorkerHost(self.home, self.store)
+
+    def tool(
+        self,
+        name: str,
+        worker: type | str,
+        *,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, Any],
+        header: str = "",
+        **declared: Any,
+    ) -> ToolEntry:
+        """Makes a tool, or makes it anew: a folder with `tool.yaml`'s words as given and `worker.py` of a class.
+
+        Args:
+            name: The tool's name.
+            worker: The worker's class, which stands by itself, or the text of `worker.py`.
+            inputs: Types of the input ports.
+            outputs: Types of the output ports.
+            header: Lines before the class in `worker.py`: imports and constants.
+            declared: Further keys of `tool.yaml`.
+        """
+        folder = self.home / "tools" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        source = worker if isinstance(worker, str) else inspect.getsource(worker)
+        (folder / "worker.py").write_text(f"{textwrap.dedent(header)}\n\n{textwrap.dedent(source)}")
+        given = {
+            "name": name,
+            "about": f"The tool {name}.",
+            **declared,
+            "inputs": dict(inputs),
+            "outputs": dict(outputs),
+        }
+        self.tools[name] = ToolEntry(ToolSpec.model_validate(given), folder, "project", folder_digest(folder))
+        return self.tools[name]
+
+    def tool_folder(self, folder: Path) -> ToolEntry:
+        """Takes in a tool's folder as it is.
+
+        Raises:
+            AuthorError: The folder is wrong.
+        """
+        spec = read_tool(folder)
+        self.tools[spec.name] = ToolEntry(spec, folder, "project", folder_digest(folder))
+        return self.tools[spec.name]
+
+    def agent(self, name: str, *, prompt: str = "Answer in a few words.", **declared: Any) -> AgentEntry:
+        """Makes an agent of keys as in `agent.yaml`, and the text of its prompt."""
+        folder = self.home / "agents" / name
+        spec = AgentSpec.model_validate({"name": name, "about": f"The agent {name}.", **declared})
+        digest = f"{prompt}\n{spec.model_dump_json()}"
+        self.agents[name] = AgentEntry(spec, prompt, folder, "project", digest)
+        return self.agents[name]
+
+    def scripted(self, role: str, replies: Sequence[str] | Callable[[Ask], str]) -> ScriptedModel:
+        """Makes a model that says what it is told to say, and remembers what it was asked."""
+        model = ScriptedModel(replies)
+        self.models[role] = model
+        return model
+
+    def graph(self, given: str | GraphSpec) -> Graph:
+        """A graph from the text of a graph file, or built in Python; other graphs can call it from now on.
+
+        Raises:
+            AuthorError: It has faults; all of them.
+        """
+        source = parse_graph(textwrap.dedent(given)) if isinstance(given, str) else GraphSource(given)
+        checked = check(source, self.catalogue).require()
+        self.graphs[source.spec.name] = GraphEntry(source.spec, checked.signature, None, "project")
+        return Graph(source, checked, self)
+
+    async def place(self, tool: ToolEntry) -> Placed:
+        """The tool on this project's host, on the CPU."""
+        binding = Binding(tool.spec, tool.folder, tool.digest, keep_warm_s=0.0, setup_s=60.0, call_s=60.0)
+        return Placed(self.host, binding)
+
+    async def model(self, role: str) -> Model:
+        """The model that was given for a role.
+
+        Raises:
+            OperatorError: None was.
+        """
+        if role not in self.models:
+            raise OperatorError(f"no model was given for role {role!r}; give one by scripted({role!r}, [...])")
+        return self.models[role]
+
+    async def close(self) -> None:
+        """Ends the tools."""
+        await self.host.close()
+        self.results.close()
