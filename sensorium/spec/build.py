@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from sensorium.errors import AuthorError
 from sensorium.spec.graph import GraphSpec
-from sensorium.spec.plain import is_list, is_mapping
+from sensorium.spec.plain import is_list, is_mapping, is_tuple
 from sensorium.spec.read import GraphSource
 from sensorium.spec.validation import faults_of
 from sensorium.spec.wires import Condition, InputWire, ItemWire, NodeWire, SelfWire, Wire
@@ -229,4 +229,4 @@ def _written(value: Any) -> Any:
         return {key: _written(item) for key, item in value.items()}
     if is_list(value):
         return [_written(item) for item in value]
-    return _written(list[Any](value)) if isinstance(value, tuple) else value
+    return _written(list(value)) if is_tuple(value) else value

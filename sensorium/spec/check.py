@@ -43,7 +43,8 @@ class _Check:
         self.lost_nodes = {str(path[1]) for path in source.lost if len(path) == 2 and path[0] == "nodes"}
         lost_inputs = {str(path[1]): None for path in source.lost if len(path) == 2 and path[0] == "inputs"}
         nodes = {*self.spec.nodes, *self.lost_nodes}
-        self.feeding = Feeding(self.faults, {**self.inputs, **lost_inputs}, nodes)
+        items = {node.as_: name for name, node in self.spec.nodes.items() if node.as_ is not None}
+        self.feeding = Feeding(self.faults, {**self.inputs, **lost_inputs}, nodes, items=items)
         self.dependencies: dict[str, tuple[str, ...]] = {}
 
     def run(self) -> Checked:
@@ -124,6 +125,7 @@ class _Check:
             if not is_wire(text):
                 right = f"write ${text[:60]}" if text.split(".")[0] in self.feeding.nodes else "write $node.port"
                 self.faults.add(path, f"output {name!r} is {text[:60]!r}, which is not a wire", right)
+                self.feeding.guess(text)
                 continue
             wire = self.feeding.parse(text, path, Scope())
             type_ = self.feeding.type_of(wire, path, Scope()) if wire is not None else None

@@ -72,11 +72,11 @@ class ElseCheck:
         called, at = spec.tool or spec.graph or "", (*self.path, kind)
         other = self.callees.find(kind, called)
         way = self.callees.way_back(called, self.graph) if kind == "graph" else None
-        if other is None:
-            self.feeding.faults.add(at, f"there is no {kind} {called!r}", self.callees.right(kind, called))
         if way is not None:
             trail = " → ".join((self.graph.name, *way))
             self.feeding.faults.add(at, f"the graph contains itself: {trail}", "a graph cannot call itself")
+        elif other is None:
+            self.feeding.faults.add(at, f"there is no {kind} {called!r}", self.callees.right(kind, called))
         if other is None or way is not None:
             for port, value in (spec.with_ or {}).items():
                 self.feeding.look_at(value, (*self.path, "with", port), self.scope)

@@ -78,12 +78,12 @@ class NodeCheck:
     def _callee_faults(self) -> None:
         kind, called = self.node.callee
         at = (*self.path, kind)
-        if self.callees.find(kind, called) is None:
-            self.faults.add(at, f"there is no {kind} {called!r}", self.callees.right(kind, called))
-        elif self.callee is None:
-            way = self.callees.way_back(called, self.graph) or [called]
+        way = self.callees.way_back(called, self.graph) if kind == "graph" else None
+        if way is not None:
             found = f"the graph contains itself: {' → '.join((self.graph.name, *way))}"
             self.faults.add(at, found, "a graph cannot call itself; until repeats a node")
+        elif self.callee is None:
+            self.faults.add(at, f"there is no {kind} {called!r}", self.callees.right(kind, called))
         if self.node.approve == "plan" and kind != "agent":
             found = f"approve: plan on a {kind}"
             self.faults.add((*self.path, "approve"), found, "only an agent plans: write approve: true")
@@ -109,6 +109,7 @@ class NodeCheck:
         except ValueError as error:
             found, _, right = str(error).partition("; ")
             self.faults.add((*self.path, key), found, right)
+            self.feeding.guess(text)
             return None
 
     def _each(self) -> tuple[Each | None, Scope]:
@@ -141,6 +142,7 @@ class NodeCheck:
     def _list_wire(self, text: str, path: YamlPath) -> tuple[Wire | None, PortType | None]:
         if not is_wire(text):
             self.faults.add(path, f"each: {text[:60]!r} is not a wire", "write each: $node.port or each: $input")
+            self.feeding.guess(text)
             return None, None
         wire = self.feeding.parse(text, path, Scope())
         type_ = self.feeding.type_of(wire, path, Scope()) if wire is not None else None
@@ -166,6 +168,7 @@ class NodeCheck:
         if condition is not None and not isinstance(condition.wire, SelfWire):
             found = f"until asks {condition.wire}, which no round changes"
             self.faults.add(at, found, "ask the node's own outputs: $self.port")
+            self.feeding.guess(node.until)
             condition = None
         if self.callee is None:
             return None
@@ -186,6 +189,7 @@ class NodeCheck:
             wire = _self_wire(text)
             if wire is None:
                 self.faults.add(at, f"carry takes {text[:60]!r}", "carry an output of the round before: $self.port")
+                self.feeding.guess(text)
                 continue
             given = self.feeding.type_of(wire, at, Scope(own=callee.signature.outputs))
             if given is not None and self._carries(wire, given, takers[port], f"input {port!r} of {callee}", at):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from sensorium.spec.wires import Condition, InputWire, ItemWire, NodeWire, SelfW
 from sensorium.spec.yaml import YamlPath
 
 __all__ = ["Faults", "Feeding", "Giver", "Scope"]
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 _MOST_SUGGESTED = 200
 
@@ -85,6 +88,8 @@ class Feeding:
     nodes: Collection[str]
     """Every node of the graph."""
     givers: dict[str, Giver] = field(default_factory=dict[str, Giver])
+    items: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The node whose `each` gives an item of this name."""
     used_inputs: set[str] = field(default_factory=set[str])
     nearly_used: set[str] = field(default_factory=set[str])
     """Nodes that a misspelt wire most likely means."""
@@ -96,7 +101,14 @@ class Feeding:
         except ValueError as error:
             found, _, right = str(error).partition("; ")
             self.faults.add(path, found, right)
+            self.guess(text)
             return None
+
+    def guess(self, text: str) -> None:
+        """Counts as used what a text that is no wire may have meant, so that one mistake is told once."""
+        words = set(_WORD.findall(text[:200]))
+        self.used_inputs |= words & set(self.inputs)
+        self.nearly_used |= words & set(self.nodes)
 
     def type_of(self, wire: Wire, path: YamlPath, scope: Scope) -> PortType | None:
         """What a wire brings; None where that is unknown, with a fault if it is the wire's own."""
@@ -122,6 +134,10 @@ class Feeding:
         if ("inputs",) in self.faults.source.lost:
             return None
         known = [f"${name}" for name in self.inputs] + ([f"${scope.item}"] if scope.item else [])
+        if wire.port in self.items:
+            found = f"{wire} is the item of node {self.items[wire.port]!r}"
+            self.faults.add(path, found, "it can be wired inside that node alone")
+            return None
         near = self.faults.closest(str(wire), known)
         if near is not None and near[1:] in self.inputs:
             self.used_inputs.add(near[1:])
@@ -152,6 +168,7 @@ class Feeding:
 
     def _own_type(self, wire: SelfWire, path: YamlPath, scope: Scope) -> PortType | None:
         if scope.own is None:
+            self.nearly_used.add("self")
             self.faults.add(
                 path, f"{wire} stands where there is no last round", "$self stands in until and carry alone"
             )

@@ -35,8 +35,9 @@ class ElseSpec(Declared):
 
     @model_validator(mode="after")
     def _one_of(self) -> ElseSpec:
-        if sum(given is not None for given in (self.tool, self.graph, self.value)) != 1:
-            raise ValueError("else has exactly one of tool, graph, value")
+        given = [kind for kind in ("tool", "graph", "value") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"else has {' and '.join(given) or 'nothing'}; it has exactly one of tool, graph, value")
         return self
 
 
@@ -66,8 +67,10 @@ class NodeSpec(Declared):
 
     @model_validator(mode="after")
     def _one_callee(self) -> NodeSpec:
-        if sum(getattr(self, kind) is not None for kind in CALLEES) != 1:
-            raise ValueError("a node has exactly one of tool, agent, graph")
+        given = [kind for kind in CALLEES if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = f"the node calls {' and '.join(given)}" if given else "the node calls nothing"
+            raise ValueError(f"{found}; it has exactly one of tool, agent, graph")
         return self
 
     @property

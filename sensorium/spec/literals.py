@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from sensorium.spec.wires import is_wire, unescape
 __all__ = ["literal_part", "named"]
 
 _MAX_DEPTH = 32
+_NUMERIC = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 
 
 def named(value: object) -> str:
@@ -117,7 +119,7 @@ def _segments(value: Any) -> Part:
 
 def _finite(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        right = "write it without quotes" if isinstance(value, str) else "write a number"
+        right = "write it without quotes" if isinstance(value, str) and _NUMERIC.fullmatch(value) else "write a number"
         raise ValueError(f"{named(value)} where {what} is wanted; {right}")
     try:
         number = float(value)

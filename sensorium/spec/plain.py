@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-__all__ = ["is_list", "is_mapping"]
+__all__ = ["is_list", "is_mapping", "is_tuple"]
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
@@ -15,3 +15,8 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 def is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
     """Whether a value is a mapping. Its keys are text in whatever was read from a file."""
     return isinstance(value, dict)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    """Whether a value is a tuple, which Python's authors write where a file has a list."""
+    return isinstance(value, tuple)

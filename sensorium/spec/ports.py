@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sensorium.spec.nearest import closest
+
 __all__ = ["KINDS", "NAME", "PortType", "Signature"]
 
 KINDS = (
@@ -41,12 +43,14 @@ class PortType:
         """
         match = _TYPE.fullmatch(text.strip())
         if match is None or match["kind"] not in KINDS:
+            near = closest(text.strip("[]? "), KINDS)
             raise ValueError(
-                f"{text!r} is not a port type; a type is one of {', '.join(KINDS[:-1])}, latent(SPACE), "
-                'in a list as "[image]", optional as "number?"'
+                f"{text!r} is not a port type; {f'did you mean {near!r}? ' if near else ''}a type is one of "
+                f'{", ".join(KINDS[:-1])}, latent(SPACE), in a list as "[image]", optional as "number?"'
             )
         if (match["kind"] == "latent") != (match["space"] is not None):
-            raise ValueError(f"{text!r}: a latent names its space, as in latent(see.patches), and nothing else does")
+            found = "names no space" if match["kind"] == "latent" else "names a space"
+            raise ValueError(f"{text!r} {found}; a latent does, as in latent(see.patches), and nothing else")
         return cls(match["kind"], bool(match["open"]), bool(match["optional"]), match["space"])
 
     def __str__(self) -> str:

@@ -234,7 +234,7 @@ def _fault(model: type[BaseModel], document: Document, path: YamlPath, details: 
     if kind == "value_error":
         found, _, right = _sentence(details).partition("; ")
         return document.fault(path, f"{where}: {found}", right)
-    found = f"{where} is {named(details['input'])}"
+    found = f"{where} is {'empty' if details['input'] in ('', [], {}) else named(details['input'])}"
     return document.fault(path, found, _right(kind, dict(context), details))
 
 
@@ -272,9 +272,9 @@ def _right(kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
         name, form = bounds[kind]
         return f"write {form.format(f'{context[name]:g}')}"
     if kind in ("too_short", "string_too_short"):
-        return f"at least {context['min_length']} wanted"
+        return f"write at least {context['min_length']} {'character' if kind == 'string_too_short' else 'entry'}"
     if kind in ("too_long", "string_too_long"):
-        return f"at most {context['max_length']} wanted"
+        return f"write at most {context['max_length']} {'characters' if kind == 'string_too_long' else 'entries'}"
     if kind == "string_pattern_mismatch":
         return f"write what matches {context['pattern']}"
     return details["msg"]
