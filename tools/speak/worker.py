@@ -16,6 +16,8 @@ from .voice import RATE_HZ, Samples, Voice
 
 SLOWEST, FASTEST = 0.5, 2.0
 """What the voice was made for."""
+LONGEST_S = 5400.0
+"""Sound of this length still travels as one value."""
 
 Event = Progress | Item | Failed
 
@@ -44,8 +46,15 @@ class Speak:
         speed = _checked_speed(speed)
         sentences = self._voice.sentences(self._english(text))
         spoken: list[Samples] = []
+        num_samples = 0
         for number, sentence in enumerate(sentences, 1):
             samples = self._voice.say(sentence, speed)
+            num_samples += len(samples)
+            if num_samples > LONGEST_S * RATE_HZ:
+                raise Refused(
+                    f"The first {number - 1} of {len(sentences)} sentences take {LONGEST_S / 60:.0f} minutes to say, "
+                    "which is all that one sound holds; give the text in parts."
+                )
             if len(samples):
                 spoken.append(samples)
                 yield Item(index, "sentences", (samples, RATE_HZ))

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .ear import RATE_HZ
 from .load import open_recogniser
 from .names import language_name
 from .recogniser import Passage, Recogniser, Samples
 
-__all__ = ["Spoken", "Tongues", "can_be_trusted", "log_probability", "repeats"]
+__all__ = ["Spoken", "Tongues", "can_be_trusted", "judge", "log_probability", "repeats"]
 
 SURE = -0.45
 """English that is heard with at least this mean log probability is taken as English."""
 REPEATS = 2.4
 """Text that compresses better than this is a loop, however sure the model was of it."""
-FOREIGN = 0.3
-"""Speech whose probability of being English is below this is foreign."""
+LONG_S = 3.0
+"""Speech of this length is enough to tell a language by; a word or two is not."""
+LEAST_ENGLISH = 0.5
+"""Long speech whose probability of being English is below this is foreign."""
+LEAST_ENGLISH_SHORT = 0.3
+"""The same for short speech, which is called foreign only where another language is at least this probable."""
 NAMED = 0.5
 """A language is named as certain from this probability on."""
 UNLIKE_ENGLISH = -1.0
@@ -56,11 +61,21 @@ class Tongues:
         if self._model is None:
             self._model = open_recogniser(self._checkpoint, self._device)
         probabilities = self._model.languages(samples)
-        likeliest = max(probabilities, key=probabilities.__getitem__)
-        name = language_name(likeliest)
-        if probabilities[likeliest] < NAMED:
-            name = f"a language other than English (most like {name})"
-        return Spoken(likeliest != "en" and probabilities["en"] < FOREIGN, name)
+        return judge(probabilities, len(samples) / RATE_HZ)
+
+
+def judge(probabilities: Mapping[str, float], length_s: float) -> Spoken:
+    """Whether speech of this length with these probabilities of languages is foreign, and what it is called."""
+    likeliest = max(probabilities, key=probabilities.__getitem__)
+    name = language_name(likeliest)
+    if likeliest == "en":
+        name = "a language other than English"
+    elif probabilities[likeliest] < NAMED:
+        name = f"a language other than English (most like {name})"
+    if length_s >= LONG_S:
+        return Spoken(probabilities["en"] < LEAST_ENGLISH, name)
+    is_other = likeliest != "en" and probabilities[likeliest] >= LEAST_ENGLISH_SHORT
+    return Spoken(is_other and probabilities["en"] < LEAST_ENGLISH_SHORT, name)
 
 
 def can_be_trusted(passages: Sequence[Passage]) -> bool:
