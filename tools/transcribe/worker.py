@@ -3,62 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sensorium.worker import Failed, Progress, Refused
 
+from .account import HEARD_ENOUGH_S, Account, Segment
 from .ear import Samples, Window, prepare, windows
 from .language import Tongues, can_be_trusted, log_probability, repeats
 from .load import open_recogniser
-from .recogniser import Passage, Recogniser
+from .recogniser import Recogniser
 
 BEST_GUESS = (0.0,)
 SECOND_THOUGHTS = (0.2, 0.4, 0.6)
 """Temperatures for speech of which the best guess was poor or a loop."""
 POOR = -1.0
 """Mean log probability below which a guess is poor."""
-HEARD_ENOUGH_S = 5.0
-"""Foreign speech of this length, and no less than half of the speech so far, ends the call at once."""
-
-Segment = tuple[float, float, str]
-
-
-@dataclass(slots=True)
-class Account:
-    """What was heard so far, and how much of it in another language."""
-
-    segments: list[Segment] = field(default_factory=list)
-    heard_s: float = 0.0
-    foreign_s: float = 0.0
-    foreign: str = ""
-    """The first other language that was heard."""
-
-    def add(self, window: Window, passages: Sequence[Passage]) -> list[Segment]:
-        """Notes down what was said in `window`, with times counted from the beginning of the sound."""
-        self.heard_s += window.length_s
-        new = [
-            (
-                round(window.start_s + min(passage.start_s, window.length_s), 2),
-                round(window.start_s + min(passage.end_s, window.length_s), 2),
-                passage.text,
-            )
-            for passage in passages
-            if passage.text
-        ]
-        self.segments += new
-        return new
-
-    def add_foreign(self, window: Window, name: str) -> list[Segment]:
-        """Notes down that something was said in another language."""
-        self.foreign_s += window.length_s
-        self.foreign = self.foreign or name
-        return self.add(window, [Passage(0.0, window.length_s, f"[speech in {name}]", 0.0, 0.0)])
-
-    def refuse_foreign(self, at_least_s: float) -> None:
-        if self.foreign and self.foreign_s >= max(at_least_s, self.heard_s / 2):
-            raise Refused(f"The speech sounds like {self.foreign}; transcribe knows English only.", kind="language")
 
 
 class Transcribe:
