@@ -13,6 +13,7 @@ import msgspec
 
 from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
+from sensorium.graph.options import Approver
 from sensorium.graph.services import Placed, Services
 from sensorium.host.contract import Done, Item, Progress
 from sensorium.parts import Audio, Image, Latent, Masks, Part, Value, decode_values, encode_values, values_digest
@@ -46,6 +47,8 @@ class CallContext:
     round: str = "0"
     """Which round of `until` and which try of `retry` this is, sub-graphs' nodes after those of their node: part of
     every key, so that a repeated call is a call of its own."""
+    approver: Approver | None = None
+    """Who asks a person; None where nobody can be asked."""
     placed: dict[str, Placed] = field(default_factory=dict[str, Placed])
     """Tools that this run has placed, by the digest of their folder."""
 

@@ -46,10 +46,10 @@ async def carry_out_run(
     watch = _Watch(options.on_event)
     run = options.run or _new_id()
     gate = asyncio.Semaphore(services.parallel)
-    context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh)
+    context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh, approver=options.approver)
     began_s = perf_counter()
     watch.see(RunStarted(run, checked.source.spec.name))
-    flow = Flow(checked, inputs, context, Control(options.approver).settle)
+    flow = Flow(checked, inputs, context, Control().settle)
     stopped: SensoriumError | None = None
     try:
         # LangGraph takes half a second to import, which whoever runs nothing need not wait for.

@@ -51,6 +51,11 @@ class Services(Protocol):
         """Most calls at once in one run."""
         ...
 
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Tools with effects that a language model may call without asking a person."""
+        ...
+
     async def place(self, tool: ToolEntry) -> Placed:
         """The tool with its checkpoints, device and host, as the profile says.
 

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from sensorium.errors import ModelError
+from collections.abc import Mapping
+
+from sensorium.agent import Agent, Script
+from sensorium.events import NodeProgress, TextPiece
+from sensorium.graph.ask import RunModel
 from sensorium.graph.leaf import CallContext
-from sensorium.parts import Value
+from sensorium.graph.toolbox import RunToolbox
+from sensorium.parts import Latent, Value
 from sensorium.spec.catalogue import AgentEntry
 
 __all__ = ["think"]
 
 
-async def think(context: CallContext, entry: AgentEntry, inputs: dict[str, Value]) -> dict[str, Value]:
-    """The agent's outputs.
+async def think(context: CallContext, entry: AgentEntry, inputs: Mapping[str, Value]) -> dict[str, Value]:
+    """A value for each of the agent's outputs. The answer goes to `context.emit` as it comes.
 
     Raises:
-        ModelError: Nothing here can carry out an agent.
+        ModelError: The model failed.
+        CallerError: The request does not fit into the model's context, or a latent input has no text.
+        OperatorError: The model is missing.
+        PausedError: A call waits for a person.
     """
-    raise ModelError(f"{context.node}: agent {entry.spec.name} cannot be asked")
+    model = await context.services.model(entry.spec.model)
+    for port, value in inputs.items():
+        if isinstance(value, Latent):
+            note = f"{port} crosses by the rung text: the model reads no vectors of {value.space}"
+            context.emit(NodeProgress(context.run, context.node, 0.0, note))
+    agent = Agent(
+        entry.spec,
+        Script.parse(entry.prompt, str(entry.folder / "prompt.md")),
+        RunModel(context, model, entry.spec.model),
+        RunToolbox.of(context, entry),
+        lambda piece: context.emit(TextPiece(context.run, context.node, piece)),
+    )
+    return await agent.work(inputs)

@@ -97,7 +97,7 @@ class Project:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """The weights that the manifests name."""
-        return Checkpoints(self.home, self.manifests)
+        return Checkpoints(self.home, self.manifests, base=self.folder or self.box)
 
     @cached_property
     def environments(self) -> Environments:
@@ -118,6 +118,11 @@ class Project:
     def parallel(self) -> int:
         """Most calls at once in one run."""
         return self.profile.limits.parallel or _PARALLEL
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Tools with effects that a language model may call without asking a person."""
+        return frozenset(self.profile.allow)
 
     async def place(self, tool: ToolEntry) -> Placed:
         """The tool with its checkpoints, device and host, as the profile says.

@@ -1,0 +1,139 @@
+"""What an agent asks its model, message by message. Every word comes from the agent's `prompt.md` or from the task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sensorium.agent.frontier import Offer
+from sensorium.agent.render import fence, render_all
+from sensorium.agent.script import Filling, Script
+from sensorium.agent.task import HISTORY_CHARS, Call, Task, trim
+from sensorium.agent.toolbox import Card
+from sensorium.model.contract import Ask, Message
+from sensorium.spec.ports import PortType
+
+__all__ = ["ANSWER", "Prompts"]
+
+ANSWER = "answer"
+"""The choice to call no tool."""
+_CHOICE_TOKENS = 32
+_WRITTEN_TOKENS = 300
+_WRITTEN_CHARS = 1200
+_PLAIN: dict[str, dict[str, Any]] = {
+    "number": {"type": "number"},
+    "flag": {"type": "boolean"},
+    "text": {"type": "string", "minLength": 1, "maxLength": _WRITTEN_CHARS},
+}
+_HISTORY_SHARE = 4
+"""Writing a call takes this part of the history that an answer takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The asks of one agent.
+
+    What comes first in each prompt is the same from request to request, so that a model has read it already.
+    """
+
+    script: Script
+    cards: Sequence[Card]
+    answer_tokens: int
+
+    def choose(self, task: Task, calls: Sequence[Call], choices: Sequence[str]) -> Ask:
+        """Which of `choices` comes next."""
+        tools = "\n".join(f"- {card.name}: {_one_line(card.about)}" for card in self.cards)
+        system = Message("system", self.script.choosing.replace("{tools}", tools))
+        known = {card.name for card in self.cards} | {ANSWER}
+        turns = [
+            message
+            for example in self.script.choices
+            if example.tool in known and all(name in known for name in _names(example.done))
+            for message in (
+                Message("user", _with_done(example.request, example.done)),
+                Message("assistant", example.tool),
+            )
+        ]
+        asked = Message("user", _with_done(task.request, ", ".join(call.tool for call in calls)))
+        return Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
+
+    def fill(self, task: Task, calls: Sequence[Call], offer: Offer) -> Ask:
+        """What the ports that no part can feed are given."""
+        card = offer.card
+        text = self.script.filling.replace("{tool}", card.name).replace("{about}", _one_line(card.about))
+        examples = [filling for filling in self.script.fillings if filling.tool == card.name]
+        asked = _request(task, calls, HISTORY_CHARS // _HISTORY_SHARE)
+        messages = (Message("system", text), *_shown(examples), Message("user", asked))
+        return Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(offer.to_write))
+
+    def further(self, task: Task, ports: Mapping[str, PortType]) -> Ask:
+        """The agent's further outputs."""
+        text = self.script.outputs.replace("{ports}", "\n".join(f"- {port}: {kind}" for port, kind in ports.items()))
+        examples = [filling for filling in self.script.further if _keys(filling.written) == set(ports)]
+        messages = (Message("system", text), *_shown(examples), Message("user", task.request))
+        return Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
+
+    def answer(self, task: Task, calls: Sequence[Call], notes: Sequence[str], history_chars: int) -> Ask:
+        """The answer in words."""
+        results = _results(task, calls, notes)
+        said = self.script.results.replace("{results}", results) if results else ""
+        history = trim(task.history, history_chars) if history_chars else ()
+        asked = "\n\n".join(part for part in (task.request, said) if part)
+        return Ask((Message("system", self.script.role), *history, Message("user", asked)), self.answer_tokens)
+
+
+def _request(task: Task, calls: Sequence[Call], history_chars: int) -> str:
+    """The request behind what was said before and what tools gave, both as data."""
+    said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, history_chars))
+    before = [fence("earlier messages", said)] if said else []
+    results = _results(task, calls, ())
+    return "\n".join([*before, *([results] if results else []), task.request])
+
+
+def _results(task: Task, calls: Sequence[Call], notes: Sequence[str]) -> str:
+    facts = [fence(port, text) for port, text in task.facts]
+    return "\n".join([*facts, *(_result(call) for call in calls), *notes])
+
+
+def _result(call: Call) -> str:
+    return fence(f"{call.tool} failed" if call.failed else call.tool, call.failed or render_all(call.outputs))
+
+
+def _shown(examples: Sequence[Filling]) -> list[Message]:
+    return [
+        message
+        for example in examples
+        for message in (Message("user", example.request), Message("assistant", example.written))
+    ]
+
+
+def _schema(ports: Mapping[str, PortType]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {port: _port_schema(kind) for port, kind in ports.items()},
+        "required": list(ports),
+        "additionalProperties": False,
+    }
+
+
+def _port_schema(kind: PortType) -> dict[str, Any]:
+    plain = _PLAIN[kind.kind]
+    return {"anyOf": [plain, {"type": "null"}]} if kind.is_optional else plain
+
+
+def _keys(written: str) -> set[str]:
+    return set(json.loads(written))
+
+
+def _with_done(request: str, done: str) -> str:
+    return f"{request}\n(done: {done})" if done else request
+
+
+def _names(done: str) -> list[str]:
+    return [name.strip() for name in done.split(",") if name.strip()]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,72 @@
+"""Parts as short text: how a model and people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from sensorium.parts import Audio, Boxes, Data, Image, Latent, Masks, Part, Points, Segments, Text, Value
+
+__all__ = ["TEXT_CHARS", "fence", "render", "render_all"]
+
+TEXT_CHARS = 1500
+"""Most characters of one value in a prompt; what is left out is counted."""
+_DATA_CHARS = 400
+
+
+def render(value: Value) -> str:
+    """A value in a few words; a text as it stands, up to `TEXT_CHARS`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, tuple):
+        return f"{len(value)} items: " + "; ".join(render(item) for item in value[:10]) if value else "no items"
+    return _part(value)
+
+
+def render_all(values: Mapping[str, Value]) -> str:
+    """One line for each value that says something."""
+    lines = (f"{port}: {render(value)}" for port, value in values.items() if value is not None and _says(value))
+    return "\n".join(lines)
+
+
+def fence(source: str, text: str) -> str:
+    """Text of a stranger between marks that it cannot close itself."""
+    return f"<<< {source}\n{text.replace('<<<', '< < <').replace('>>>', '> > >')}\n>>>"
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of a text, and how much of it was left out."""
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most} more characters)"
+
+
+def _says(value: Value) -> bool:
+    return not (isinstance(value, Latent) and value.twin is None)
+
+
+def _part(part: Part) -> str:
+    match part:
+        case Text(value=text):
+            return cut(text, TEXT_CHARS)
+        case Data(value=value):
+            return cut(json.dumps(value, ensure_ascii=False), _DATA_CHARS)
+        case Segments():
+            return cut(str(part), TEXT_CHARS)
+        case Image(width=width, height=height):
+            return f"a picture of {width}×{height} pixels"
+        case Audio(seconds=seconds):
+            return f"a sound of {seconds:.1f} seconds"
+        case Masks(count=count):
+            return _counted(count, "mask")
+        case Boxes(value=boxes):
+            corners = "; ".join("({:.0f}, {:.0f}) to ({:.0f}, {:.0f})".format(*box) for box in boxes[:5])
+            return _counted(len(boxes), "box", "boxes") + (f": {corners}" if corners else "")
+        case Points(value=points):
+            return _counted(len(points), "point")
+        case Latent(twin=twin):
+            return cut(twin or "a latent", TEXT_CHARS)
+        case _:
+            return str(part)
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"1 {one}" if count == 1 else f"{count} {many or one + 's'}"

@@ -1,0 +1,126 @@
+"""An agent's `prompt.md`: everything that a model is told, in sections that people can read and change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sensorium.errors import AuthorError, Fault
+
+__all__ = ["Choice", "Filling", "Script"]
+
+SECTIONS = ("Role", "Choosing", "Choices", "Filling", "Fillings", "Results", "Outputs", "Further")
+_HEADING = re.compile(r"^## +(.+?) *$", re.MULTILINE)
+_DEFAULTS = Path(__file__).parent / "prompt.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An example of a choice."""
+
+    request: str
+    done: str
+    """Names of the tools that were called before, with commas between; empty for the first choice."""
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """An example of what a model writes."""
+
+    tool: str
+    """The tool whose ports are filled; empty for the agent's own outputs."""
+    request: str
+    written: str
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What stands in a `prompt.md`. A section that is not there is that of `sensorium/agent/prompt.md`."""
+
+    role: str
+    """Who the agent is and how it answers."""
+    choosing: str
+    """How it chooses; `{tools}` stands for a line on each tool."""
+    choices: tuple[Choice, ...]
+    filling: str
+    """How it writes a tool's inputs; `{tool}` and `{about}` stand for the tool."""
+    fillings: tuple[Filling, ...]
+    results: str
+    """How results are told; `{results}` stands for them."""
+    outputs: str
+    """How it writes its further outputs; `{ports}` stands for them."""
+    further: tuple[Filling, ...]
+
+    @classmethod
+    def parse(cls, text: str, path: str = "prompt.md") -> Script:
+        """The script in the text of a `prompt.md`. Text before the first `## ` heading is the role.
+
+        Raises:
+            AuthorError: A heading is none of the sections, or an example cannot be read.
+        """
+        own = _sections(text, path)
+        told = _defaults() | {name: body for name, body in own.items() if body}
+        return cls(
+            told["Role"],
+            told["Choosing"],
+            tuple(_choice(line, path) for line in _lines(told["Choices"])),
+            told["Filling"],
+            tuple(_filling(line, path) for line in _lines(told["Fillings"])),
+            told["Results"],
+            told["Outputs"],
+            tuple(_further(line, path) for line in _lines(told["Further"])),
+        )
+
+
+@cache
+def _defaults() -> dict[str, str]:
+    return _sections(_DEFAULTS.read_text(encoding="utf-8"), str(_DEFAULTS))
+
+
+def _sections(text: str, path: str) -> dict[str, str]:
+    pieces = _HEADING.split(text)
+    sections = dict.fromkeys(SECTIONS, "") | {"Role": pieces[0].strip()}
+    for name, body in zip(pieces[1::2], pieces[2::2], strict=True):
+        if name not in SECTIONS:
+            found = f"section {name!r} is unknown"
+            raise AuthorError([Fault(path, _line_of(text, name), 1, found, f"sections are {', '.join(SECTIONS)}")])
+        sections[name] = body.strip()
+    return sections
+
+
+def _line_of(text: str, heading: str) -> int:
+    lines = enumerate(text.splitlines(), 1)
+    return next(number for number, line in lines if line.startswith("## ") and heading in line)
+
+
+def _lines(text: str) -> Sequence[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _choice(line: str, path: str) -> Choice:
+    before, tool = _halves(line, path, "REQUEST => TOOL, or REQUEST | after TOOL, TOOL => TOOL")
+    request, _, done = before.partition(" | after ")
+    return Choice(request.strip(), done.strip(), tool)
+
+
+def _filling(line: str, path: str) -> Filling:
+    before, written = _halves(line, path, "TOOL | REQUEST => JSON")
+    tool, _, request = before.partition(" | ")
+    return Filling(tool.strip(), request.strip(), written)
+
+
+def _further(line: str, path: str) -> Filling:
+    request, written = _halves(line, path, "REQUEST => JSON")
+    return Filling("", request, written)
+
+
+def _halves(line: str, path: str, right: str) -> tuple[str, str]:
+    before, arrow, after = line.rpartition(" => ")
+    if not arrow:
+        raise AuthorError([Fault(path, 0, 0, f"example {line!r} cannot be read", f"write {right}")])
+    return before.strip(), after.strip()

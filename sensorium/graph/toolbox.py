@@ -1,0 +1,70 @@
+"""What an agent of a run may call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sensorium.agent.toolbox import Card
+from sensorium.errors import AuthorError, PausedError, RefusedError, SensoriumError
+from sensorium.events import ToolCalled
+from sensorium.graph.leaf import CallContext, call_tool
+from sensorium.graph.options import Question
+from sensorium.parts import Value
+from sensorium.spec.catalogue import AgentEntry, ToolEntry
+
+__all__ = ["RunToolbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunToolbox:
+    """The tools that an agent's file names, as leaf calls of the run. See `sensorium.agent.Toolbox`."""
+
+    context: CallContext
+    entries: Mapping[str, ToolEntry]
+
+    @classmethod
+    def of(cls, context: CallContext, entry: AgentEntry) -> RunToolbox:
+        """The toolbox of an agent.
+
+        Raises:
+            AuthorError: Its file names a tool that is not there.
+        """
+        tools = context.services.catalogue.tools
+        missing = [name for name in entry.spec.tools if name not in tools]
+        if missing:
+            raise AuthorError(
+                f"agent {entry.spec.name!r} names the tool {missing[0]!r}, which is not there; "
+                f"tools here: {', '.join(sorted(tools))}"
+            )
+        return cls(context, {name: tools[name] for name in entry.spec.tools})
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """The tools, as the agent's file orders them."""
+        return tuple(Card(name, entry.spec.about, entry.spec.signature) for name, entry in self.entries.items())
+
+    async def call(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """A tool's outputs. Whoever watches is told of the call, however it ends."""
+        context = self.context
+        try:
+            await self._approved(name, inputs)
+            outcome = await call_tool(context, self.entries[name], inputs)
+        except PausedError:
+            raise
+        except SensoriumError as error:
+            context.emit(ToolCalled(context.run, context.node, name, "failed", message=str(error)))
+            raise
+        context.emit(ToolCalled(context.run, context.node, name, "done", outcome.outputs))
+        return outcome.outputs
+
+    async def _approved(self, name: str, inputs: Mapping[str, Value]) -> None:
+        """A tool that acts on the world asks a person, unless the profile allows it."""
+        context = self.context
+        if not self.entries[name].spec.effects or name in context.services.allowed:
+            return
+        if context.approver is None:
+            raise PausedError(f"{context.node} wants to call {name}, which waits for a person, and nobody can be asked")
+        verdict = await context.approver.ask(Question(context.run, context.node, f"tool {name}", inputs))
+        if not verdict.is_approved:
+            raise RefusedError(f"a person refused {name}" + (f": {verdict.why}" if verdict.why else ""))
