@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from sensorium.errors import AuthorError, Fault
 from sensorium.spec.declared import Declared
 from sensorium.spec.literals import named
-from sensorium.spec.nearest import listed, meant
+from sensorium.spec.nearest import meant
 from sensorium.spec.plain import is_list, is_mapping
 from sensorium.spec.yaml import MAX_DEPTH, Document, YamlPath
 
@@ -133,7 +133,7 @@ def faults_of(
             for path, details in branches[chosen or next(iter(branches))]:
                 faults.append(_fault(model, document, path, details))
         else:
-            forms = listed(_form(branch) for branch in branches)
+            forms = " or ".join(dict.fromkeys(_form(branch) for branch in branches))
             faults.append(document.fault(branch_at, f"{_dotted(branch_at)} is {named(value)}", f"write {forms}"))
     unique = dict.fromkeys(faults)
     return sorted(unique, key=lambda fault: (fault.line, fault.column))
@@ -258,6 +258,8 @@ def _right(kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
     value = details["input"]
     if kind == "string_type" and is_list(value) and len(value) == 1 and isinstance(value[0], str):
         return f'write text; a list type stands in quotes, as in "[{value[0]}]"'
+    if kind == "string_type" and isinstance(value, int | float):
+        return "write text, in quotes"
     if kind in _WANTED:
         return _WANTED[kind]
     if kind == "literal_error":

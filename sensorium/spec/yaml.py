@@ -36,6 +36,7 @@ __all__ = [
     "NotANumber",
     "Place",
     "YamlPath",
+    "load_bytes",
     "load_file",
     "load_text",
     "resolve",
@@ -150,6 +151,11 @@ def load_file(path: str | Path) -> Document:
 def load_text(text: str, path: str = "") -> Document:
     """As `load_file`, of text."""
     return _required(survey_text(text, path))
+
+
+def load_bytes(raw: bytes, path: str = "") -> Document:
+    """As `load_file`, of bytes."""
+    return _required(survey_bytes(raw, path))
 
 
 def _required(document: Document) -> Document:
