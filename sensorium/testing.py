@@ -17,7 +17,6 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +39,9 @@ from sensorium.store import Store
 
 __all__ = ["Scratch", "ScriptedModel"]
 
+_FUTURE = "from __future__ import annotations\n\n"
+"""So that a class may be annotated with names that its test alone has."""
+
 
 class Scratch:
     """Tools, agents, graphs and models made on the spot, with a home of their own: the `Services` of a run.
@@ -57,27 +59,15 @@ class Scratch:
         self.agents: dict[str, AgentEntry] = {}
         self.graphs: dict[str, GraphEntry] = {}
         self.models: dict[str, Model] = {}
-        self._host_kind = host
+        self.allowed: frozenset[str] = frozenset()
+        self.store = Store(folder / "store")
+        self.results = Results(folder / "results.sqlite")
+        self.host: Host = InlineHost(self.store) if host == "inline" else WorkerHost(folder, self.store)
 
     @property
     def catalogue(self) -> Catalogue:
         """What was made so far."""
         return Catalogue(self.tools, self.agents, self.graphs)
-
-    @cached_property
-    def store(self) -> Store:
-        """Where bytes lie."""
-        return Store(self.home / "store")
-
-    @cached_property
-    def results(self) -> Results:
-        """Where results of completed calls lie."""
-        return Results(self.home / "results.sqlite")
-
-    @cached_property
-    def host(self) -> Host:
-        """Where tools run."""
-        return InlineHost(self.store) if self._host_kind == "inline" else WorkerHost(self.home, self.store)
 
     def tool(
         self,
@@ -102,7 +92,7 @@ class Scratch:
         folder = self.home / "tools" / name
         folder.mkdir(parents=True, exist_ok=True)
         source = worker if isinstance(worker, str) else inspect.getsource(worker)
-        (folder / "worker.py").write_text(f"{textwrap.dedent(header)}\n\n{textwrap.dedent(source)}")
+        (folder / "worker.py").write_text(f"{_FUTURE}{textwrap.dedent(header)}\n\n{textwrap.dedent(source)}")
         given = {
             "name": name,
             "about": f"The tool {name}.",

@@ -26,7 +26,7 @@ from sensorium.events import NodeFailed, NodeFinished, NodeSkipped, NodeStarted
 from sensorium.graph.feeds import fill, inputs_of, missing_port, with_item
 from sensorium.graph.flow import Flow, Read
 from sensorium.graph.leaf import CallContext, Outcome, call_tool, within
-from sensorium.graph.options import Approver, Question
+from sensorium.graph.options import Question
 from sensorium.graph.outcome import NodeOutcome, NodeStatus, nothing_from
 from sensorium.graph.think import think
 from sensorium.parts import Part, Value, encode_values
@@ -52,14 +52,9 @@ class _Answer(NamedTuple):
 
 
 class Control:
-    """Carries out nodes of one run.
+    """Carries out nodes of one run."""
 
-    Args:
-        approver: Who asks a person; None where nobody can be asked.
-    """
-
-    def __init__(self, approver: Approver | None) -> None:
-        self._approver = approver
+    def __init__(self) -> None:
         self._checked: dict[str, Checked] = {}
 
     async def settle(self, node: CheckedNode, read: Read, context: CallContext) -> NodeOutcome:
@@ -95,10 +90,10 @@ class Control:
     async def _approved(self, node: CheckedNode, read: Read, context: CallContext) -> None:
         if not node.spec.approve:
             return
-        if self._approver is None:
+        if context.approver is None:
             raise PausedError(f"{context.node} waits for a person's approval, and nobody can be asked here")
         inputs = {} if node.each is not None else inputs_of(node, read)
-        verdict = await self._approver.ask(Question(context.run, context.node, _callee(node), inputs))
+        verdict = await context.approver.ask(Question(context.run, context.node, _callee(node), inputs))
         if not verdict.is_approved:
             raise RefusedError(f"a person refused {context.node}" + (f": {verdict.why}" if verdict.why else ""))
 
