@@ -36,7 +36,7 @@ fast: env
 	pytest -q -m "not models" tests
 
 models: env
-	sensorium models pull --profile small --tests
+	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers
 	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
 
 test: lint fast models

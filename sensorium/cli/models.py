@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,7 @@ from sensorium.errors import CallerError, OperatorError
 
 if TYPE_CHECKING:
     from sensorium.checkpoint import Checkpoints
+    from sensorium.host import WorkerHost
     from sensorium.host.contract import WorkerState
 
 __all__ = ["app"]
@@ -84,13 +86,14 @@ def _row(checkpoints: Checkpoints, name: str, used_by: list[str]) -> _Row:
 
 def _print_rows(rows: list[_Row]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "licence", "size", "on disk", "state", "used by"):
-        table.add_column(heading, justify="right" if heading in ("size", "on disk") else "left", overflow="fold")
+    for heading in ("name", "licence", "size", "state"):
+        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+    table.add_column("used by", overflow="fold", min_width=18)
     for row in rows:
-        size = f"from {row.of}" if row.of else _size(row.bytes)
-        disk = _size(row.disk_bytes) if row.disk_bytes else ""
+        count = row.disk_bytes if row.state == "present" else row.bytes
+        size = _size(count) if count else "made here"
         state = f"[{_STATES[row.state]}]{row.state}[/]"
-        table.add_row(row.name, escape(row.licence), size, disk, state, "\n".join(row.used_by))
+        table.add_row(row.name, escape(row.licence), size, state, "\n".join(row.used_by))
     Console(highlight=False).print(table)
 
 
@@ -123,12 +126,18 @@ def pull(
         try:
             places = {name: str(door.checkpoints.pull(name, bars.see, offline=offline)) for name in chosen.checkpoints}
             for requirements in chosen.environments:
-                bars.say(f"making the environment of {requirements.parent.name}")
-                door.environments.make(requirements)
+                _make_environment(door, requirements, bars)
         except KeyboardInterrupt:
             bars.say("interrupted; what is complete was kept, and the same command goes on from there")
             raise
     _report(door, places, json=json)
+
+
+def _make_environment(door: sensorium.Project, requirements: Path, bars: PullBars) -> None:
+    tool = requirements.parent.name
+    bars.say(f"{tool}: its own environment, {requirements.name}")
+    door.environments.make(requirements, lambda line: bars.busy(tool, line))
+    bars.busy(tool, "environment is here")
 
 
 def _announce(door: sensorium.Project, names: tuple[str, ...], bars: PullBars) -> None:
@@ -232,17 +241,20 @@ def stop(
     """End warm workers: those named, or with --all every one."""
     if bool(names) == every:
         raise CallerError("name the workers to stop, or give --all for every one; `sensorium models ps` shows them")
-    host = sensorium.Project.find(project).worker_host
-    states = asyncio.run(host.stats())
-    chosen = [state for state in states if every or any(_is_meant(name, state) for name in names or [])]
-    if not every and not chosen:
-        raise CallerError(f"no warm worker is called {', '.join(names or [])}; `sensorium models ps` shows them")
-    for state in chosen:
-        asyncio.run(host.stop(state.identity))
+    stopped = asyncio.run(_stop(sensorium.Project.find(project).worker_host, names))
+    if names and not stopped:
+        raise CallerError(f"no warm worker is called {', '.join(names)}; `sensorium models ps` shows them")
     if json:
-        print_json({"stopped": [asdict(state) for state in chosen]})
+        print_json({"stopped": [asdict(state) for state in stopped]})
     else:
-        typer.echo(f"{len(chosen)} stopped")
+        typer.echo(f"{len(stopped)} stopped")
+
+
+async def _stop(host: WorkerHost, names: list[str] | None) -> list[WorkerState]:
+    if not names:
+        return await host.stop()
+    chosen = [state for state in await host.stats() if any(_is_meant(name, state) for name in names)]
+    return [stopped for state in chosen for stopped in await host.stop(state.identity)]
 
 
 def _is_meant(name: str, state: WorkerState) -> bool:

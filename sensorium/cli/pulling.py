@@ -51,7 +51,11 @@ class PullBars:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self._bars.console.print(line)
+        self._bars.console.print(line, soft_wrap=True)
+
+    def busy(self, name: str, note: str) -> None:
+        """Shows work whose end nobody can tell."""
+        self._bars.update(self._task(name), description=note[:60])
 
     def see(self, progress: PullProgress) -> None:
         """Takes in how far a pull is."""

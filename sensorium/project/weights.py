@@ -45,7 +45,7 @@ def wanted_by_name(project: Project, names: Iterable[str]) -> Wanted:
 
 
 def _by_name(project: Project, name: str) -> Wanted:
-    found = []
+    found: list[Wanted] = []
     if name in project.manifests:
         found.append(_wanted(project, [name], []))
     if name in project.catalogue.tools:
@@ -87,7 +87,7 @@ def users(project: Project) -> dict[str, list[str]]:
     for profile in project.profiles:
         for role, setting in resolve_profile(profile, project.profiles).models.items():
             if setting.checkpoint is not None:
-                found.setdefault(setting.checkpoint, []).append(f"{role} of profile {profile}")
+                found.setdefault(setting.checkpoint, []).append(f"{role} ({profile})")
     for name, manifest in project.manifests.items():
         if manifest.of is not None:
             found.setdefault(manifest.of, []).append(name)

@@ -81,7 +81,7 @@ class Answer(BaseHTTPRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
-    def log_error(self, *args: Any) -> None:
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002  # the name that the base class gives
         pass
 
 
