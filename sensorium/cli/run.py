@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import sensorium
-from sensorium.cli.inputs import read_inputs
 from sensorium.cli.options import Json, ProfileName, ProjectFolder
-from sensorium.cli.print_json import print_json
-from sensorium.cli.show import exit_code, print_result
-from sensorium.cli.watch import Watcher
-from sensorium.errors import SensoriumError
 
 __all__ = ["run"]
 
@@ -38,33 +31,20 @@ def run(
     project: ProjectFolder = None,
 ) -> None:
     """Run a graph, a tool or an agent."""
-    try:
-        door = sensorium.Project.find(project, profile=profile, offline=offline)
-        chosen = door.graph(graph)
-        inputs = read_inputs(chosen.inputs, values or [], door.store)
-    except SensoriumError as error:
-        if json:
-            print_json(_not_begun(graph, error))
-        raise
-    with Watcher(quiet=quiet or json, trace=trace) as watcher:
-        options = sensorium.RunOptions(seed=seed, fresh=fresh, on_event=watcher.see, raise_on_failure=False)
-        result = asyncio.run(door.run_once(chosen, inputs, options))
-    folder = out or Path("out") / chosen.name
-    if json:
-        print_json(result.to_json(folder))
-    else:
-        print_result(result, folder)
-    if result.status != "done":
-        raise typer.Exit(exit_code(result))
+    from sensorium.cli.running import Request, run_request  # the engine loads when the command runs
 
-
-def _not_begun(graph: str, error: SensoriumError) -> dict[str, object]:
-    return {
-        "run": None,
-        "graph": graph,
-        "status": "failed",
-        "seconds": 0.0,
-        "outputs": {},
-        "nodes": [],
-        "error": {"kind": error.kind, "message": str(error), "node": None},
-    }
+    request = Request(
+        graph=graph,
+        pairs=values or [],
+        out=out,
+        json=json,
+        profile=profile,
+        seed=seed,
+        fresh=fresh,
+        trace=trace,
+        offline=offline,
+        quiet=quiet,
+        project=project,
+    )
+    if code := run_request(request):
+        raise typer.Exit(code)

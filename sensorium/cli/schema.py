@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from sensorium.cli.print_json import print_json
-from sensorium.spec.schema import schemas
 
 __all__ = ["schema"]
 
@@ -26,4 +25,6 @@ def schema(
     file: Annotated[File, typer.Argument(help="Which file the schema describes.")],
 ) -> None:
     """Print the JSON Schema of a file, for editors: `# yaml-language-server: $schema=FILE`."""
+    from sensorium.spec.schema import schemas  # the engine loads when the command runs
+
     print_json(schemas()[file.value])

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-import sensorium
+from sensorium.admit import Admission
 from sensorium.cli.pictures import can_show_pictures, show_picture
+from sensorium.cli.print_json import print_json
+from sensorium.cli.show import exit_code
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
-from sensorium.events import Event, TextPiece
-from sensorium.graph import Result
+from sensorium.events import Event, TextPiece, ToolCalled
+from sensorium.graph import Result, RunOptions
 from sensorium.parts import Image
+from sensorium.project import Project
 from sensorium.project.session import Conversation, Session
 
-__all__ = ["Talk"]
+__all__ = ["Setting", "Talk", "converse"]
 
 _HELP = """/help           this
 /tools          what the assistant may call
@@ -27,6 +31,64 @@ _HELP = """/help           this
 /resume NAME    go on with a conversation that was kept
 /clear          start anew
 /quit           end (so does Ctrl-D); Ctrl-C stops the answer that is being given"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What `sensorium chat` was told."""
+
+    graph: str
+    attach: list[str]
+    """Files."""
+    session: str | None
+    profile: str | None
+    trace: bool
+    out: Path
+    project: Path | None
+
+
+def converse(setting: Setting, message: str | None, *, json: bool) -> int:
+    """One message and its reply, or turns until the input ends; the exit code.
+
+    Raises:
+        SensoriumError: The conversation could not begin.
+    """
+    door = Project.find(setting.project, profile=setting.profile)
+    kept = None if setting.session is None else Session(door.home / "sessions", setting.session, door.store)
+    conversation = Conversation(door.graph(setting.graph), Admission(door.store), kept)
+    for path in setting.attach:
+        conversation.attach(path)
+    with asyncio.Runner() as runner:
+        try:
+            if message is not None:
+                return _once(runner, conversation, message, setting, json=json)
+            Talk(door, conversation, runner, trace=setting.trace, out=setting.out).go_on(piped=not sys.stdin.isatty())
+            return 0
+        finally:
+            runner.run(door.close())
+
+
+def _once(runner: asyncio.Runner, conversation: Conversation, message: str, setting: Setting, *, json: bool) -> int:
+    calls: list[dict[str, object]] = []
+
+    def see(event: Event) -> None:
+        watcher.see(event)
+        if isinstance(event, ToolCalled):
+            calls.append({"tool": event.tool, "status": event.status})
+
+    with Watcher(quiet=json, trace=setting.trace, calls_only=True) as watcher:
+        options = RunOptions(on_event=see, raise_on_failure=False)
+        result = runner.run(conversation.turn(message, options))
+    if json:
+        reply = result.outputs.get("answer")
+        print_json({**result.to_json(setting.out), "reply": None if reply is None else str(reply), "calls": calls})
+        return exit_code(result)
+    typer.echo(str(result.outputs.get("answer") or ""))
+    for paths in result.save(setting.out).values():
+        typer.echo("\n".join(str(path) for path in paths))
+    if result.error is not None:
+        typer.echo(f"sensorium: {result.error.message}", err=True)
+    return exit_code(result)
 
 
 class Talk:
@@ -42,7 +104,7 @@ class Talk:
 
     def __init__(
         self,
-        project: sensorium.Project,
+        project: Project,
         conversation: Conversation,
         runner: asyncio.Runner,
         *,
@@ -110,7 +172,7 @@ class Talk:
                 watcher.see(event)
 
         with Watcher(trace=self._trace, calls_only=True) as watcher:
-            options = sensorium.RunOptions(on_event=see, raise_on_failure=False)
+            options = RunOptions(on_event=see, raise_on_failure=False)
             result = self._runner.run(self._conversation.turn(request, options))
         self._show(result, was_spoken=bool(spoken))
 
