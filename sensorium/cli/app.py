@@ -7,8 +7,8 @@ import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 import sensorium
 from sensorium.cli import chat, check, doctor, graph, init, list_, models, run, schema
@@ -56,11 +56,11 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
+    except typer.Abort:
         _leave("interrupted", 130)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
-    except click.ClickException as error:
+    except TyperException as error:
         error.show()
         sys.exit(2)
     except SensoriumError as error:
