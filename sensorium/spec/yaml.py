@@ -7,11 +7,12 @@ text. ruamel's compiled parser gives the events; nothing but plain dicts, lists,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # ruamel exports it without saying so
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
@@ -49,8 +50,10 @@ MAX_BYTES: Final = 1 << 20
 """Largest file."""
 MAX_DEPTH: Final = 32
 """Deepest nesting of mappings and lists."""
-MAX_VALUES: Final = 200_000
+MAX_VALUES: Final = 100_000
 """Most keys and values of a file."""
+MAX_SLOW_CHARACTERS: Final = 1 << 16
+"""Longest text that is given to the parser which is not compiled."""
 MAX_FAULTS: Final = 100
 """After so many faults of form a file is not read on."""
 
@@ -197,11 +200,32 @@ def survey_text(text: str, path: str = "") -> Document:
     """As `survey_file`, of text."""
     _refuse_characters(text, path)
     try:
-        return _Loader(text, path).document()
+        return _Loader(_compiled_events(text), path).document()
     except MarkedYAMLError as error:
+        document = _second_opinion(text, path)
+        if document is not None:
+            return document
         raise AuthorError([_syntax_fault(error, text, path)]) from error
     except YAMLError as error:
         raise AuthorError([Fault(path, 1, 1, f"not YAML: {str(error).splitlines()[0]}", "")]) from error
+
+
+def _compiled_events(text: str) -> Iterator[Any]:
+    compiled: Any = CParser
+    parser = compiled(text)
+    while (event := parser.get_event()) is not None:
+        yield event
+
+
+def _second_opinion(text: str, path: str) -> Document | None:
+    """The document where only the compiled parser stumbles: over a `?` inside brackets, as in `{times: number?}`."""
+    if "?" not in text or len(text) > MAX_SLOW_CHARACTERS:
+        return None
+    parser: Any = YAML(typ="safe", pure=True)
+    try:
+        return _Loader(parser.parse(text), path).document()
+    except YAMLError:
+        return None
 
 
 def _refuse_characters(text: str, path: str) -> None:
@@ -253,9 +277,9 @@ def _is(event: object, kind: type[object]) -> bool:
 class _Loader:
     """Builds plain data from the parser's events, and keeps faults of form."""
 
-    def __init__(self, text: str, path: str) -> None:
+    def __init__(self, events: Iterator[Any], path: str) -> None:
         self.path = path
-        self.parser: Any = CParser(text)
+        self.events = events
         self.positions: dict[YamlPath, Place] = {}
         self.keys: dict[YamlPath, Place] = {}
         self.faults: list[Fault] = []
@@ -278,7 +302,7 @@ class _Loader:
 
     def next(self) -> Any:
         self.count += 1
-        event = self.parser.get_event()
+        event = next(self.events)
         if self.count > 2 * MAX_VALUES:
             self.fault(event, f"the file holds more than {MAX_VALUES:,} values", "split it")
             raise AuthorError(self.faults)

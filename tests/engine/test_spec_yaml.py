@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from sensorium.errors import AuthorError, Fault
 from sensorium.spec.yaml import MAX_BYTES, Place, YamlPath, load_bytes, load_file, load_text
 
+FINITE = "write a finite number, or text in quotes"
+UNTAGGED = "remove it: files have no tags"
+
 
 @pytest.mark.parametrize(
     ("text", "value"),
@@ -31,6 +34,7 @@ from sensorium.spec.yaml import MAX_BYTES, Place, YamlPath, load_bytes, load_fil
         ("a: ~", None),
         ("a:", None),
         ("a: 'true'", "true"),
+        ("{a: number?, b: [x?]}", "number?"),
         ("a: |\n  x\n  y\n", "x\ny\n"),
         ("a: $node.port", "$node.port"),
         ('a: "\\u00e9 \\0"', "é \0"),
@@ -61,9 +65,9 @@ def test_plain_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None
         (b"? [a]\n: b\n", ["1:3: a key that is not text; a key is a name"]),
         (b"a: .inf\n", ["1:4: .inf is not a finite number; write a finite number, or text in quotes"]),
         (b"a: 1e999\n", ["1:4: 1e999 is too large for a number; write a finite number, or text in quotes"]),
-        (b"a: " + b"9" * 50, ["1:4: a whole number of 50 digits is too large; write a finite number, or text in quotes"]),
+        (b"a: " + b"9" * 50, ["1:4: a whole number of 50 digits is too large; " + FINITE]),
         (b"a: 1\n---\nb: 2\n", ["2:1: a second document begins here; a file holds one document"]),
-        (b"a: !!python/name:os.fork x", ["1:4: tag tag:yaml.org,2002:python/name:os.fork; remove it: files have no tags"]),
+        (b"a: !!python/name:os.fork x", ["1:4: tag tag:yaml.org,2002:python/name:os.fork; " + UNTAGGED]),
         (
             b"a: b: c\n",
             [
@@ -98,8 +102,8 @@ def test_a_billion_laughs_are_refused_at_once() -> None:
 
 
 def test_a_wide_file_is_refused_before_it_is_built() -> None:
-    with pytest.raises(AuthorError, match="more than 200,000 values"):
-        load_text(f"[{'x,' * 500_000}]")
+    with pytest.raises(AuthorError, match="more than 100,000 values"):
+        load_text(f"[{'x,' * 250_000}]")
 
 
 def test_a_file_that_is_not_there_is_a_fault_of_its_author(tmp_path: Path) -> None:
@@ -118,19 +122,12 @@ def test_positions_are_those_that_an_editor_shows() -> None:
     assert document.where(("nothing",)) == (1, 1)
 
 
-PIECES = ["a", ":", ",:", "-", "[", "]", "{", "}", ",", "&x", "*x", "!t", "?", "|", ">", "'", '"', "\\", "#", "%", "$a.b", "~", "é", "1", ".nan", "<<"] + [
-    "\n",
-    "  ",
-    ": ",
-    "\t",
-    "---\n",
-]
+WORDS = """a : ,: - [ ] { } , &x *x !t ? x? | > ' " \\ # % $a.b ~ é 1 .nan <<"""
+PIECES = st.sampled_from([*WORDS.split(), "\n", "  ", ": ", "---\n"])
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=60).map(lambda all_: "".join(all_).encode())
-)
+@settings(max_examples=250, deadline=None)
+@given(st.binary(max_size=300) | st.lists(PIECES, max_size=60).map(lambda all_: "".join(all_).encode()))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     faults, positions = outcome(raw)
     assert bool(faults) != (() in positions)
