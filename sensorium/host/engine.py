@@ -19,7 +19,7 @@ from sensorium.errors import OperatorError
 __all__ = ["engine_digest", "package_parent", "staged_engine"]
 
 _PACKAGE = Path(sensorium.__file__).resolve().parent
-_MODULES = ("__init__.py", "errors.py", "media.py", "parts.py", "spec/__init__.py", "spec/ports.py")
+_MODULES = ("__init__.py", "errors.py", "media.py", "parts.py", "spec/__init__.py", "spec/nearest.py", "spec/ports.py")
 
 
 def package_parent() -> Path:

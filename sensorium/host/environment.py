@@ -64,7 +64,7 @@ class Environments:
             )
         return _python(place)
 
-    def make(self, requirements: Path, on_progress: Callable[[str], None]) -> Path:
+    def make(self, requirements: Path, on_progress: Callable[[str], None] = lambda _line: None) -> Path:
         """The environment's interpreter; the environment is made where it is absent.
 
         What the requirements name is installed by pip under the user's own settings; before it, without their
