@@ -15,12 +15,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)
 """Strides of the seven stages, table 1 of the paper; a stage starts where a block changes the number of channels."""
-CELL = 32
-"""Pixels of the input on each side of one cell of the feature map."""
 BN_EPS = 1e-3
 """TensorFlow's epsilon of batch normalisation, with which the weights were trained."""
 
@@ -38,11 +36,11 @@ class SamePadConv(nn.Conv2d):
         for side in (x.shape[3], x.shape[2]):
             rest = max((math.ceil(side / self.stride[0]) - 1) * self.stride[0] + self.kernel_size[0] - side, 0)
             pads += [rest // 2, rest - rest // 2]
-        return super().forward(F.pad(x, pads))
+        return super().forward(functional.pad(x, pads))
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: widen, look at each channel's neighbourhood, narrow; added to its input where shapes allow."""
+    """Inverted bottleneck: widen, look round in each channel, narrow; added to its input where the shapes allow."""
 
     def __init__(self, weights: dict[str, torch.Tensor], stride: int) -> None:
         super().__init__()
@@ -59,8 +57,8 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x
         if self._expand_conv is not None and self._bn0 is not None:
-            y = F.relu6(self._bn0(self._expand_conv(y)))
-        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+            y = functional.relu6(self._bn0(self._expand_conv(y)))
+        y = functional.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
         return x + y if self.adds else y
 
@@ -82,15 +80,20 @@ class EfficientNetLite(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Feature map, float32 [n, 1280, ceil(height / 32), ceil(width / 32)], of pixels from `to_pixels`."""
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = functional.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        return F.relu6(self._bn1(self._conv_head(x)))
+        return functional.relu6(self._bn1(self._conv_head(x)))
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """ImageNet logits, float32 [..., 1000], of feature vectors [..., 1280]: pooled ones, or those of single cells."""
+        """ImageNet logits, float32 [..., 1000], of feature vectors [..., 1280]: pooled or of single cells."""
         logits: torch.Tensor = self._fc(features)
         return logits
+
+    @property
+    def bias(self) -> torch.Tensor:
+        """What the logits of a vector of zeros are, float32 [1000]."""
+        return self._fc.bias
 
 
 def input_width(weights: dict[str, torch.Tensor]) -> int:

@@ -1,0 +1,54 @@
+"""From heat to masks: GrabCut finds the edges, connected pieces are the instances."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+BANDS = (0.25, 0.5, 0.75)
+"""Heat at which a pixel is no longer surely, then no longer probably background, then surely the thing."""
+ROUNDS = 5
+"""Of GrabCut's fit."""
+SMALLEST = 0.15
+"""Heat of a further instance, as a share of the hottest one's."""
+
+
+class Instance(NamedTuple):
+    """One connected piece."""
+
+    mask: NDArray[np.bool_]
+    """[height, width]."""
+    share: float
+    """Its heat, as a share of the hottest piece's."""
+
+
+def cut(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The hot thing with its edges, bool [height, width].
+
+    GrabCut (Rother et al., 2004) starts from the heat's bands. Where they leave nothing to fit, the heat alone decides.
+
+    Args:
+        picture: RGB, uint8 [height, width, 3].
+        heat: 0 to 1, [height, width].
+    """
+    mask = np.digitize(heat, BANDS).astype(np.uint8)
+    bands = np.array([cv2.GC_BGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD, cv2.GC_FGD], np.uint8)[mask]
+    is_hot = mask >= 2
+    if is_hot.all() or not is_hot.any():
+        return is_hot
+    cv2.setRNGSeed(0)
+    # Its colour models start from clusters of pixels, which are drawn at random.
+    cv2.grabCut(picture, bands, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+    return np.asarray((bands == cv2.GC_FGD) | (bands == cv2.GC_PR_FGD))
+
+
+def instances(mask: NDArray[np.bool_], heat: NDArray[np.float32], most: int) -> list[Instance]:
+    """The connected pieces of a mask, hottest first; specks are left out."""
+    num_pieces, pieces = cv2.connectedComponents(mask.astype(np.uint8))
+    warmth = np.bincount(pieces.ravel(), heat.ravel(), num_pieces)
+    warmth[0] = 0
+    order = [int(piece) for piece in np.argsort(-warmth)[:most] if warmth[piece] > SMALLEST * warmth.max()]
+    return [Instance(pieces == piece, float(warmth[piece] / warmth.max())) for piece in order]
