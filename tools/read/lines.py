@@ -34,9 +34,10 @@ class Line:
         """Pixels from its beginning to its end."""
         return float(np.linalg.norm(self.polygon[1] - self.polygon[0]))
 
-    def within(self, width: int, height: int) -> Line:
-        """The same line with its corners in a picture of that size."""
-        return replace(self, polygon=np.clip(self.polygon, 0, np.array([width, height], np.float32)))
+    def within(self, size: tuple[int, int], left: int, top: int) -> Line:
+        """The same line in the picture of that width and height, which began at `left` and `top`."""
+        moved = self.polygon - np.array([left, top], np.float32)
+        return replace(self, polygon=np.clip(moved, 0, np.array(size, np.float32)))
 
     def turned(self, width: int, height: int) -> Line:
         """The same line in the picture of that size turned by half a turn."""

@@ -13,6 +13,7 @@ from PIL import Image
 from rapidocr.utils.process_img import get_rotate_crop_image
 
 from .lines import Line, in_rows
+from .sheet import Pixels, Sheet
 
 MODELS = Path(rapidocr.__file__).parent / "models"
 FILES = {
@@ -26,12 +27,6 @@ NUM_ASKED = 9
 """Of so many lines, the longest, it is asked whether they stand on their heads; most of them decide for the picture."""
 ILLEGIBLE = 0.5
 """A line with a lower score is left out."""
-LEAST_SIDE = 32
-"""Side in pixels below which the engine cannot scale a picture."""
-MOST_STRETCHED = 20
-"""The longest picture that the engine can scale, as long side to short side."""
-
-Pixels = NDArray[np.uint8]
 
 
 class Read:
@@ -53,8 +48,9 @@ class Read:
         del self._engine
 
     def _read(self, image: Image.Image) -> dict[str, Any]:
-        rows = self._rows(roomy(image))
-        lines = [line.within(image.width, image.height) for row in rows for line in row]
+        sheet = Sheet.of(image)
+        rows = self._rows(sheet.pixels)
+        lines = [line.within(image.size, sheet.left, sheet.top) for row in rows for line in row]
         return {
             "text": "\n".join(" ".join(line.text for line in row) for row in rows),
             "lines": [line.as_data() for line in lines],
@@ -94,14 +90,3 @@ class Read:
 def crop(picture: Pixels, polygon: NDArray[np.float32]) -> Pixels:
     """The line in the polygon, levelled; uint8 [height, width, 3]."""
     return get_rotate_crop_image(picture, polygon.copy())
-
-
-def roomy(image: Image.Image) -> Pixels:
-    """The picture as the engine takes it: BGR, transparent parts on white, a thin picture with a white margin.
-
-    uint8 [height, width, 3]; the margin is at the right or the bottom.
-    """
-    shortest = max(LEAST_SIDE, -(-max(image.size) // MOST_STRETCHED))
-    sheet = Image.new("RGB", (max(image.width, shortest), max(image.height, shortest)), "white")
-    sheet.paste(image.convert("RGB"), mask=image.getchannel("A") if image.mode == "RGBA" else None)
-    return np.ascontiguousarray(np.asarray(sheet)[..., ::-1])

@@ -70,6 +70,4 @@ def _processor(checkpoint: Path, side: int) -> SamProcessor:
     """The checkpoint's processor; where it brings none, SAM's usual one for pictures of its side."""
     if any((checkpoint / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         return SamProcessor.from_pretrained(checkpoint, local_files_only=True)
-    return SamProcessor(
-        SamImageProcessorPil(size={"longest_edge": side}, pad_size={"height": side, "width": side})
-    )
+    return SamProcessor(SamImageProcessorPil(size={"longest_edge": side}, pad_size={"height": side, "width": side}))

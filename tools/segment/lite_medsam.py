@@ -71,7 +71,9 @@ def _config() -> SamConfig:
     prompt = SamPromptEncoderConfig(image_size=SIDE, patch_size=patch)
     # The norms of the published decoder have torch's default epsilon; with that of transformers the masks differ.
     return SamConfig(
-        vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=SamMaskDecoderConfig(layer_norm_eps=1e-5)
+        vision_config=vision,
+        prompt_encoder_config=prompt,
+        mask_decoder_config=SamMaskDecoderConfig(layer_norm_eps=1e-5),
     )
 
 

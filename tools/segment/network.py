@@ -61,14 +61,10 @@ class SamSegmenter:
             embedding = self._network.encode(self._pixels(picture, frame).to(self._network.device))
         return embedding.float().cpu().numpy()
 
-    def cut_boxes(
-        self, embedding: NDArray[np.float32], size: Size, boxes: NDArray[np.float32]
-    ) -> Iterator[Cut]:
+    def cut_boxes(self, embedding: NDArray[np.float32], size: Size, boxes: NDArray[np.float32]) -> Iterator[Cut]:
         return self._cut(self._network.decode_boxes, embedding, size, boxes)
 
-    def cut_points(
-        self, embedding: NDArray[np.float32], size: Size, points: NDArray[np.float32]
-    ) -> Iterator[Cut]:
+    def cut_points(self, embedding: NDArray[np.float32], size: Size, points: NDArray[np.float32]) -> Iterator[Cut]:
         return self._cut(self._network.decode_points, embedding, size, points)
 
     def _cut(
@@ -92,9 +88,7 @@ class SamSegmenter:
 class BoxSegmenter(SamSegmenter):
     """A SAM that was trained on boxes alone: a point becomes boxes at several scales, the best mask wins."""
 
-    def cut_points(
-        self, embedding: NDArray[np.float32], size: Size, points: NDArray[np.float32]
-    ) -> Iterator[Cut]:
+    def cut_points(self, embedding: NDArray[np.float32], size: Size, points: NDArray[np.float32]) -> Iterator[Cut]:
         for point in points:
             cuts = self.cut_boxes(embedding, size, boxes_around(point, size))
             yield max(cuts, key=lambda cut: (holds(cut.mask, point), cut.score))

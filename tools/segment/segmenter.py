@@ -37,9 +37,7 @@ class Segmenter(Protocol):
         """The image embedding of an RGB picture, uint8 [height, width, 3]."""
         ...
 
-    def cut_boxes(
-        self, embedding: NDArray[np.float32], size: Size, boxes: NDArray[np.float32]
-    ) -> Iterator[Cut]:
+    def cut_boxes(self, embedding: NDArray[np.float32], size: Size, boxes: NDArray[np.float32]) -> Iterator[Cut]:
         """One cut for each box, in order and lazily.
 
         Args:
@@ -49,9 +47,7 @@ class Segmenter(Protocol):
         """
         ...
 
-    def cut_points(
-        self, embedding: NDArray[np.float32], size: Size, points: NDArray[np.float32]
-    ) -> Iterator[Cut]:
+    def cut_points(self, embedding: NDArray[np.float32], size: Size, points: NDArray[np.float32]) -> Iterator[Cut]:
         """One cut for each point, in order and lazily: the thing that the point lies on.
 
         Args:

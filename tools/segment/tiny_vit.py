@@ -105,7 +105,7 @@ class WindowAttention(nn.Module):
 
 
 def distances(window: int) -> Tensor:
-    """Index of the bias for each pair of cells, int64 [cells, cells]: rows apart times the window plus columns apart."""
+    """Which bias each pair of cells has, int64 [cells, cells]: rows apart times the window, plus columns apart."""
     row, column = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
     row, column = row.flatten(), column.flatten()
     return (row[:, None] - row[None]).abs() * window + (column[:, None] - column[None]).abs()
