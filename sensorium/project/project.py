@@ -28,7 +28,7 @@ from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
 from sensorium.spec.manifest import Manifest
 from sensorium.spec.projectfile import Limits, ModelSetting, Profile, ProjectFile, ToolSetting
-from sensorium.spec.read import GraphSource, parse_graph, read_graph, read_project
+from sensorium.spec.read import GraphSource, read_project, survey_graph, survey_graph_text
 from sensorium.store import Store
 
 __all__ = ["Project", "load"]
@@ -236,7 +236,7 @@ class Project:
         Raises:
             AuthorError: It has faults; all of them.
         """
-        return self._checked(read_graph(path))
+        return self._checked(survey_graph(path))
 
     @property
     def graph_files(self) -> list[Path]:
@@ -250,12 +250,12 @@ class Project:
 
     def _source(self, name: str) -> GraphSource:
         if name.endswith((".yaml", ".yml")):
-            return read_graph(Path(name))
+            return survey_graph(Path(name))
         if name in self.catalogue.graphs:
             entry = self.catalogue.graphs[name]
             if entry.path is None:
                 raise CallerError(f"graph {name!r} was built in Python; run the Graph itself")
-            return read_graph(entry.path)
+            return survey_graph(entry.path)
         for kind, entries in (("tool", self.catalogue.tools), ("agent", self.catalogue.agents)):
             if name in entries:
                 return GraphSource(single_node(kind, name, entries[name].spec.signature), None, "")
@@ -285,7 +285,7 @@ class Project:
         Raises:
             AuthorError: It has faults; all of them.
         """
-        return self._checked(parse_graph(text))
+        return self._checked(survey_graph_text(text))
 
 
 def keep_warm_s(limits: Limits) -> float:

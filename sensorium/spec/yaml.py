@@ -7,10 +7,10 @@ text. ruamel's compiled parser gives the events; nothing but plain dicts, lists,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # ruamel exports it without saying so
@@ -211,8 +211,7 @@ def survey_text(text: str, path: str = "") -> Document:
 
 
 def _compiled_events(text: str) -> Iterator[Any]:
-    compiled: Any = CParser
-    parser = compiled(text)
+    parser = cast("Callable[[str], Any]", CParser)(text)
     while (event := parser.get_event()) is not None:
         yield event
 
