@@ -9,7 +9,10 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
+import importlib.util
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,9 +113,13 @@ def _make(place: Path, requirements: Path, on_progress: Callable[[str], None]) -
     shutil.rmtree(place, ignore_errors=True)
     try:
         on_progress(f"making an environment for {requirements}")
-        _say([sys.executable, "-m", "venv", str(place)], requirements, on_progress)
+        _say(
+            [sys.executable, "-m", "venv", *(["--without-pip"] if _has_pip() else []), str(place)],
+            requirements,
+            on_progress,
+        )
         _take_settings(place)
-        pip = [str(_python(place)), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+        pip = [*_pip(place), "install", "--disable-pip-version-check", "--progress-bar", "off"]
         for path in _files(requirements):
             own = [] if path == requirements else ["--no-deps"]
             needed = _pins() if path == requirements else []
@@ -121,6 +128,17 @@ def _make(place: Path, requirements: Path, on_progress: Callable[[str], None]) -
         shutil.rmtree(place, ignore_errors=True)
         raise
     (place / ".complete").touch()
+
+
+def _has_pip() -> bool:
+    return importlib.util.find_spec("pip") is not None
+
+
+def _pip(place: Path) -> list[str]:
+    """Our own pip where we have one, which spares the environment a pip of its own."""
+    if _has_pip():
+        return [sys.executable, "-m", "pip", "--python", str(_python(place))]
+    return [str(_python(place)), "-m", "pip"]
 
 
 def _take_settings(place: Path) -> None:
@@ -134,7 +152,13 @@ def _say(command: list[str], requirements: Path, on_progress: Callable[[str], No
     """Runs a command, passing on each line that it says."""
     last: deque[str] = deque(maxlen=_LAST_LINES)
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     ) as child:
         assert child.stdout is not None
         try:
@@ -142,12 +166,12 @@ def _say(command: list[str], requirements: Path, on_progress: Callable[[str], No
                 last.append(line.rstrip())
                 on_progress(line.rstrip())
         except BaseException:
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)
             raise
     if child.returncode != 0:
         lines = "\n".join(f"  {line}" for line in last)
         raise OperatorError(
-            f"the environment for {requirements} cannot be made: {' '.join(command[1:4])} ended with exit code "
+            f"the environment for {requirements} cannot be made: {' '.join(command[1:3])} ended with exit code "
             f"{child.returncode}; look at the network and the requirements. Its last lines:\n{lines}"
         )
 
