@@ -30,12 +30,13 @@ class Callee:
 
 
 class Callees:
-    """The catalogue, asked by kind and name; every answer is worked out once."""
+    """The catalogue, asked by kind and name for one graph; every answer is worked out once."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._known: dict[tuple[str, str], Callee | None] = {}
         self._right: dict[tuple[str, str], str] = {}
+        self._ways: dict[str, list[str] | None] = {}
         self._effects: dict[tuple[str, str], bool] = {}
 
     def find(self, kind: str, name: str) -> Callee | None:
@@ -93,6 +94,11 @@ class Callees:
 
     def way_back(self, name: str, spec: GraphSpec) -> list[str] | None:
         """How a call of graph `name` comes back to `spec`, as names of graphs; None where it does not."""
+        if name not in self._ways:
+            self._ways[name] = self._way(name, spec)
+        return self._ways[name]
+
+    def _way(self, name: str, spec: GraphSpec) -> list[str] | None:
         came_from: dict[str, str | None] = {name: None}
         waiting = [name]
         while waiting:
