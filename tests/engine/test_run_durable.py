@@ -1,0 +1,362 @@
+"""What is never computed twice, what survives a kill, and when a node begins."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from sensorium.errors import OperatorError
+from sensorium.events import Event, NodeFinished, NodeStarted
+from sensorium.graph import Graph, RunOptions
+from sensorium.parts import Image, Number, Text
+from sensorium.testing import Scratch
+
+Inputs = dict[str, Any]
+Outputs = dict[str, Any]
+LOG = ""
+DOOR = ""
+
+
+@pytest_asyncio.fixture
+async def project(tmp_path: Path) -> AsyncGenerator[Scratch]:
+    made = Scratch(tmp_path)
+    yield made
+    await made.close()
+
+
+class Shout:
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[Inputs]) -> list[Outputs]:
+        with open(LOG, "a") as log:
+            log.writelines(f"{call['text']}\n" for call in batch)
+        return [{"text": call["text"].upper()} for call in batch]
+
+    def close(self) -> None: ...
+
+
+def shouting(project: Scratch, **declared: Any) -> Graph:
+    header = f"LOG = {str(project.home / 'calls.log')!r}"
+    project.tool("shout", Shout, inputs={"text": "text"}, outputs={"text": "text"}, header=header, **declared)
+    return project.graph("""
+        name: loud
+        inputs: {words: text}
+        nodes: {shout: {tool: shout, with: {text: $words}}}
+        outputs: {loud: $shout.text}
+    """)
+
+
+def calls(project: Scratch) -> list[str]:
+    log = project.home / "calls.log"
+    return log.read_text().split() if log.exists() else []
+
+
+async def test_an_equal_call_of_another_run_finds_the_result(project: Scratch) -> None:
+    graph = shouting(project)
+    first = await graph.arun(words="hey")
+    second = await graph.arun(words="hey")
+    assert (first.loud, first.nodes[0].cached) == (Text("HEY"), False)
+    assert (second.loud, second.nodes[0].cached) == (Text("HEY"), True)
+    assert calls(project) == ["hey"]
+
+
+async def test_an_edited_tool_is_another_tool(project: Scratch) -> None:
+    await shouting(project).arun(words="hey")
+    folder = project.tools["shout"].folder
+    source = (folder / "worker.py").read_text()
+    project.tool("shout", source.replace(".upper()", ".title()"), inputs={"text": "text"}, outputs={"text": "text"})
+    graph = project.graph("""
+        name: loud
+        inputs: {words: text}
+        nodes: {shout: {tool: shout, with: {text: $words}}}
+        outputs: {loud: $shout.text}
+    """)
+    assert (await graph.arun(words="hey")).loud == Text("Hey")
+    assert calls(project) == ["hey", "hey"]
+
+
+async def test_a_seed_a_fresh_run_and_other_inputs_are_calls_of_their_own(project: Scratch) -> None:
+    graph = shouting(project)
+    for words, options in (
+        ("hey", RunOptions()),
+        ("hey", RunOptions(seed=1)),
+        ("hey", RunOptions(fresh=True)),
+        ("ho", RunOptions()),
+        ("hey", RunOptions(seed=1)),
+    ):
+        await graph.arun(words=words, options=options)
+    assert calls(project) == ["hey", "hey", "hey", "ho"]
+
+
+async def test_tools_with_effects_and_nodes_without_cache_are_called_in_every_run(project: Scratch) -> None:
+    acting = shouting(project, effects=True)
+    await acting.arun(words="hey")
+    await acting.arun(words="hey")
+    assert calls(project) == ["hey", "hey"]
+    shouting(project)
+    uncached = project.graph("""
+        name: uncached
+        inputs: {words: text}
+        nodes:
+          one: {tool: shout, with: {text: $words}, cache: off}
+          two: {tool: shout, with: {text: $words}, cache: off}
+        outputs: {loud: $one.text, again: $two.text}
+    """)
+    await uncached.arun(words="ho")
+    await uncached.arun(words="ho")
+    assert calls(project)[2:] == ["ho"] * 4
+
+
+async def test_equal_calls_at_once_are_made_once(project: Scratch) -> None:
+    shouting(project)
+    graph = project.graph("""
+        name: same
+        inputs: {words: text}
+        nodes:
+          one: {tool: shout, with: {text: $words}}
+          two: {tool: shout, with: {text: $words}}
+        outputs: {one: $one.text, two: $two.text}
+    """)
+    results = await asyncio.gather(*(graph.arun(words="hey") for _ in range(4)))
+    assert {str(result.two) for result in results} == {"HEY"}
+    assert calls(project) == ["hey"]
+
+
+async def test_a_run_with_an_earlier_id_repeats_no_completed_call(project: Scratch) -> None:
+    graph = shouting(project, effects=True)
+    first = await graph.arun(words="hey")
+    again = await graph.arun(words="hey", options=RunOptions(run=first.run))
+    assert again.run == first.run
+    assert again.nodes[0].cached
+    assert calls(project) == ["hey"]
+
+
+class Paint:
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[Inputs]) -> list[Outputs]:
+        import numpy as np
+        from PIL import Image
+
+        drawn: list[Outputs] = []
+        for call in batch:
+            with open(LOG, "a") as log:
+                log.write("paint\n")
+            lots = np.random.default_rng(int(call["seed"]))
+            drawn.append({"image": Image.fromarray(lots.integers(0, 255, (1000, 1400, 3), dtype=np.uint8))})
+        return drawn
+
+    def close(self) -> None: ...
+
+
+class Look:
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[Inputs]) -> list[Outputs]:
+        return [{"image": call["image"], "width": float(call["image"].width)} for call in batch]
+
+    def close(self) -> None: ...
+
+
+def painting(project: Scratch) -> Graph:
+    header = f"LOG = {str(project.home / 'calls.log')!r}"
+    project.tool("paint", Paint, inputs={"seed": "number"}, outputs={"image": "image"}, header=header)
+    project.tool("look", Look, inputs={"image": "image"}, outputs={"image": "image", "width": "number"})
+    return project.graph("""
+        name: paint
+        inputs: {seed: number}
+        nodes:
+          paint: {tool: paint, with: {seed: $seed}}
+          one:   {tool: look, with: {image: $paint.image}}
+          two:   {tool: look, with: {image: $one.image}}
+          three: {tool: look, with: {image: $two.image}}
+        outputs: {image: $three.image, width: $three.width}
+    """)
+
+
+async def test_checkpoints_carry_references_however_large_the_pictures(project: Scratch) -> None:
+    result = await painting(project).arun(seed=1)
+    assert isinstance(result.image, Image)
+    assert result.image.blob.size_bytes > 4_000_000
+    with sqlite3.connect(project.home / "runs.sqlite") as database:
+        (checkpoints,) = database.execute(
+            "SELECT sum(length(checkpoint) + length(metadata)) FROM checkpoints"
+        ).fetchone()
+        (writes,) = database.execute("SELECT sum(length(value)) FROM writes").fetchone()
+    database.close()
+    assert (checkpoints + writes) / 4 <= 4096
+    blobs = [path for path in project.store.root.rglob("*") if path.is_file()]
+    assert len(blobs) == 1
+
+
+async def test_a_result_whose_picture_is_gone_is_made_again(project: Scratch) -> None:
+    graph = painting(project)
+    first = await graph.arun(seed=1)
+    first.image.blob.path.unlink()
+    again = await graph.arun(seed=1)
+    assert np.array_equal(np.asarray(again.image.open()).shape, (1000, 1400, 3))
+    assert calls(project) == ["paint", "paint"]
+
+
+async def test_a_damaged_picture_is_reported_and_made_again_by_the_next_run(project: Scratch) -> None:
+    graph = painting(project)
+    first = await graph.arun(seed=1)
+    path = first.image.blob.path
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(OperatorError, match="is damaged"):
+        first.image.open()
+    again = await graph.arun(seed=1)
+    assert again.image.open().size == (1400, 1000)
+
+
+async def test_a_disk_that_takes_no_run_is_an_operators_matter(project: Scratch) -> None:
+    graph = shouting(project)
+    (project.home / "runs.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(OperatorError, match="cannot be kept") as raised:
+        await graph.arun(words="hey")
+    assert raised.value.result.status == "failed"
+
+
+class Door:
+    """Says that it is there, and waits until its file is."""
+
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[Inputs]) -> list[Outputs]:
+        import time
+        from pathlib import Path
+
+        (call,) = batch
+        while not Path(DOOR).exists():
+            time.sleep(0.002)
+        return [{"text": call["text"]}]
+
+    def close(self) -> None: ...
+
+
+async def test_a_node_begins_as_soon_as_its_own_input_is_there(project: Scratch, tmp_path: Path) -> None:
+    """The late node depends on the quick branch alone; the slow branch ends only when the late node has begun."""
+    shouting(project)
+    door = tmp_path / "door"
+    header = f"DOOR = {str(door)!r}"
+    project.tool("door", Door, inputs={"text": "text"}, outputs={"text": "text"}, header=header)
+    graph = project.graph("""
+        name: barrier
+        inputs: {words: text}
+        nodes:
+          slow:  {tool: door, with: {text: $words}}
+          quick: {tool: shout, with: {text: $words}}
+          late:  {tool: shout, with: {text: $quick.text}}
+          both:  {tool: shout, with: {text: $slow.text}}
+        outputs: {late: $late.text, both: $both.text}
+    """)
+    order: list[str] = []
+
+    def see(event: Event) -> None:
+        if isinstance(event, NodeStarted | NodeFinished):
+            order.append(f"{type(event).__name__} {event.node}")
+        if isinstance(event, NodeFinished) and event.node == "late":
+            door.touch()
+
+    result = await graph.arun(words="hey", options=RunOptions(on_event=see))
+    assert result.both == Text("HEY")
+    assert order.index("NodeFinished late") < order.index("NodeFinished slow")
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from sensorium.events import RunId
+from sensorium.graph import RunOptions
+from sensorium.testing import Scratch
+
+async def main(home):
+    project = Scratch(home)
+    tools = home / "given"
+    for folder in sorted(tools.iterdir()):
+        project.tool_folder(folder)
+    graph = project.graph((home / "graph.yaml").read_text())
+    print("READY", flush=True)
+    result = await graph.arun(start=0, options=RunOptions(run=RunId("killed")))
+    print("DONE", result.end.value, flush=True)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+STEP = """
+import os
+from pathlib import Path
+
+class Step:
+    def setup(self, checkpoints, device): ...
+
+    def run(self, batch):
+        for call in batch:
+            log = os.open(Path(__file__).parents[2] / "calls.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.write(log, f"{call['number']:g}\\n".encode())
+            os.close(log)
+        return [{"number": call["number"] + 1} for call in batch]
+
+    def close(self): ...
+"""
+NUM_STEPS = 10
+
+
+def test_a_killed_run_repeats_no_completed_call(tmp_path: Path) -> None:
+    folder = tmp_path / "given" / "step"
+    folder.mkdir(parents=True)
+    (folder / "worker.py").write_text(STEP)
+    (folder / "tool.yaml").write_text(
+        "name: step\nabout: Adds one.\ninputs: {number: number}\noutputs: {number: number}\neffects: true\n"
+    )
+    wires = ["$start", *(f"$n{index}.number" for index in range(NUM_STEPS - 1))]
+    nodes = "".join(f"  n{index}: {{tool: step, with: {{number: {wire}}}}}\n" for index, wire in enumerate(wires))
+    (tmp_path / "graph.yaml").write_text(
+        f"name: chain\ninputs: {{start: number}}\nnodes:\n{nodes}outputs: {{end: $n{NUM_STEPS - 1}.number}}\n"
+    )
+    log = tmp_path / "calls.log"
+    _, was_killed = run_child(tmp_path, log, kill_after=NUM_STEPS // 2)
+    out, _ = run_child(tmp_path, log, kill_after=sys.maxsize)
+    assert was_killed
+    assert f"DONE {NUM_STEPS}.0" in out
+    begun = log.read_text().split()
+    assert set(begun) == {str(index) for index in range(NUM_STEPS)}
+    completed = completed_calls(tmp_path)
+    assert completed == NUM_STEPS
+    assert len(begun) <= NUM_STEPS + 1, "a call in flight when killed may recur, no other"
+
+
+def run_child(home: Path, log: Path, kill_after: int) -> tuple[str, bool]:
+    """Runs the chain until its log has so many lines, and kills the process then."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        while child.poll() is None:
+            if log.exists() and log.read_text().count("\n") >= kill_after:
+                child.send_signal(signal.SIGKILL)
+                break
+        assert child.stdout is not None
+        return child.stdout.read(), child.wait() == -signal.SIGKILL
+
+
+def completed_calls(home: Path) -> int:
+    with sqlite3.connect(home / "results.sqlite") as database:
+        (count,) = database.execute("SELECT count(*) FROM results WHERE run = 'killed'").fetchone()
+    database.close()
+    return int(count)
+
+
+async def test_numbers_come_back_from_the_store_as_they_went_in(project: Scratch) -> None:
+    graph = painting(project)
+    assert (await graph.arun(seed=2)).width == Number(1400.0) == (await graph.arun(seed=2)).width
