@@ -42,6 +42,10 @@ class _Job:
     is_cancelled: bool = False
 
 
+_Spot: TypeAlias = tuple[str, str, asyncio.AbstractEventLoop]
+"""Identity and device of a tool, and the event loop whose calls it serves."""
+
+
 class InlineHost:
     """Runs tools in this process, under the same contract as `WorkerHost`, with these differences.
 
@@ -57,7 +61,7 @@ class InlineHost:
     def __init__(self, store: BlobStore, *, queue_size: int = 256) -> None:
         self._store = store
         self._queue_size = queue_size
-        self._tools: dict[tuple[str, str], _Bench] = {}
+        self._tools: dict[_Spot, _Bench] = {}
 
     async def load(self, binding: Binding) -> None:
         """Makes the tool ready for calls."""
@@ -76,13 +80,13 @@ class InlineHost:
 
     async def unload(self, binding: Binding) -> None:
         """Closes the tool, once it is through with what it does."""
-        bench = self._tools.pop((binding.identity, binding.device), None)
+        bench = self._tools.pop(_spot(binding), None)
         if bench is not None:
             await bench.close()
 
     async def health(self, binding: Binding) -> bool:
         """Whether the tool is loaded."""
-        bench = self._tools.get((binding.identity, binding.device))
+        bench = self._tools.get(_spot(binding))
         return bench is not None and bench.is_ready
 
     async def stats(self) -> list[WorkerState]:
@@ -92,11 +96,14 @@ class InlineHost:
     async def close(self) -> None:
         """Closes every tool; one that hangs is left behind."""
         benches, self._tools = self._tools, {}
-        for bench in benches.values():
-            await bench.close()
+        for (_, _, loop), bench in benches.items():
+            if loop is asyncio.get_running_loop():
+                await bench.close()
+            else:
+                bench.abandon()
 
     async def _bench(self, binding: Binding) -> _Bench:
-        place = (binding.identity, binding.device)
+        place = _spot(binding)
         if place not in self._tools:
             _refuse_what_needs_a_process(binding)
             check_places(binding)
@@ -180,6 +187,10 @@ class _Bench:
         self._batches.put(None)
         if not is_busy:
             await self._closed.wait()
+
+    def abandon(self) -> None:
+        """Has the tool close when it is through, from another event loop than its own, which may have ended."""
+        self._batches.put(None)
 
     def _begin(self, batch: list[_Job]) -> None:
         for job in batch:
@@ -265,6 +276,10 @@ class _Teller:
 
     def _tell(self, call: int, outcome: _Outcome) -> None:
         self._post(self._batch[call].outcomes.put_nowait, outcome)
+
+
+def _spot(binding: Binding) -> _Spot:
+    return binding.identity, binding.device, asyncio.get_running_loop()
 
 
 def _loader(job: _Job, ports: Mapping[str, PortType]) -> Callable[[], dict[str, object]]:

@@ -82,6 +82,7 @@ class Link:
         """Done when `setup` is; `SetupProblem` or `Lost` where it fails."""
         self.ended: asyncio.Future[str] = loop.create_future()
         """Done when the process is gone: how it ended."""
+        self.loop = loop
         self._found = found
         self._grace_s = grace_s
         self._calls: dict[int, Sent] = {}
@@ -172,6 +173,13 @@ class Link:
         self._connection.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def abandon(self) -> None:
+        """Lets go of the worker at once, from another event loop than the link's own, which may have ended."""
+        if self.loop.is_closed():
+            self._found.sock.close()
+        else:
+            self.loop.call_soon_threadsafe(self._connection.close)
 
     def _hear(self, body: bytearray) -> None:
         message = decode_from_worker(body)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 
@@ -23,6 +24,10 @@ __all__ = ["WorkerHost"]
 
 _TRIES = 3
 _INSPECT_S = 2.0
+
+
+_Spot: TypeAlias = tuple[Path, asyncio.AbstractEventLoop]
+"""A worker's directory, and the event loop whose connection it is: a connection serves no other loop."""
 
 
 class WorkerHost:
@@ -45,8 +50,8 @@ class WorkerHost:
         self._store = store
         self._grace_s = grace_s
         self._queue_size = queue_size
-        self._links: dict[Path, Link] = {}
-        self._opening: dict[Path, asyncio.Task[Link]] = {}
+        self._links: dict[_Spot, Link] = {}
+        self._opening: dict[_Spot, asyncio.Task[Link]] = {}
         self._bindings: dict[Path, Binding] = {}
 
     async def load(self, binding: Binding) -> None:
@@ -104,11 +109,17 @@ class WorkerHost:
 
     async def close(self) -> None:
         """Lets go of every worker; those that are to stay warm stay."""
-        for task in list(self._opening.values()):
+        loop = asyncio.get_running_loop()
+        opening = [task for (_, owner), task in self._opening.items() if owner is loop]
+        for task in opening:
             task.cancel()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*opening, return_exceptions=True)
         links, self._links = self._links, {}
-        await asyncio.gather(*(link.close(wait_s=self._wait_s(place)) for place, link in links.items()))
+        for (_, owner), link in links.items():
+            if owner is not loop:
+                link.abandon()
+        ours = [(place, link) for (place, owner), link in links.items() if owner is loop]
+        await asyncio.gather(*(link.close(wait_s=self._wait_s(place)) for place, link in ours))
 
     def _wait_s(self, place: Path) -> float:
         return self._grace_s if self._bindings[place].keep_warm_s == 0 else 0.0
@@ -122,21 +133,27 @@ class WorkerHost:
             raise failure_error(binding.spec, "caller", f"its inputs are too large: {error}") from None
 
     async def _link(self, binding: Binding) -> Link:
+        self._forget_closed_loops()
         place = place_of(self._home, binding)
-        link = self._links.get(place)
+        spot = (place, asyncio.get_running_loop())
+        link = self._links.get(spot)
         if link is not None and link.is_open:
             return link
-        if place not in self._opening:
+        if spot not in self._opening:
             check_places(binding)
             task = asyncio.get_running_loop().create_task(self._open(binding, place))
-            self._opening[place] = task
-            task.add_done_callback(lambda done: self._opened(place, done))
-        return await asyncio.shield(self._opening[place])
+            self._opening[spot] = task
+            task.add_done_callback(lambda done: self._opened(spot, done))
+        return await asyncio.shield(self._opening[spot])
 
-    def _opened(self, place: Path, task: asyncio.Task[Link]) -> None:
-        self._opening.pop(place, None)
+    def _opened(self, spot: _Spot, task: asyncio.Task[Link]) -> None:
+        self._opening.pop(spot, None)
         if not task.cancelled() and task.exception() is None:
-            self._links[place] = task.result()
+            self._links[spot] = task.result()
+
+    def _forget_closed_loops(self) -> None:
+        for spot in [spot for spot in self._links if spot[1].is_closed()]:
+            self._links.pop(spot).abandon()
 
     async def _open(self, binding: Binding, place: Path) -> Link:
         self._bindings[place] = binding
@@ -198,6 +215,12 @@ class WorkerHost:
                 async with self._visit(place, state) as link:
                     if link is not None:
                         link.stop(when_idle=True)
+                        await self._heard(link)
+
+    async def _heard(self, link: Link) -> None:
+        """Waits until the worker has read what was said: leaving at once would take it away."""
+        with contextlib.suppress(TimeoutError, Lost):
+            await asyncio.wait_for(link.inspect(), _INSPECT_S)
 
     async def _living(self) -> AsyncIterator[tuple[Path, WorkerState]]:
         for place, state in await asyncio.to_thread(known, self._home):

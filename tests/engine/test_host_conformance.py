@@ -547,3 +547,22 @@ async def test_a_loaded_tool_is_healthy_and_listed_until_it_is_unloaded(host: Ho
     assert not await host.health(binding)
     assert await host.stats() == []
     assert await say(host, binding, "again") == "AGAIN"
+
+
+@pytest.mark.parametrize("kind", ["inline", "worker"])
+def test_a_host_serves_one_event_loop_after_another(kind: str, workshop: Workshop) -> None:
+    host: Host = InlineHost(workshop.store) if kind == "inline" else WorkerHost(workshop.home, workshop.store)
+    binding = workshop.tool()
+
+    async def last() -> str:
+        said = await say(host, binding, "two")
+        await host.close()
+        return said
+
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(say(host, binding, "one")) == "ONE"
+    other = asyncio.new_event_loop()
+    assert other.run_until_complete(last()) == "TWO"
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    other.close()
