@@ -135,6 +135,9 @@ class Boxes(_Part, frozen=True, tag="boxes"):
     kind = "boxes"
     value: tuple[tuple[float, float, float, float], ...]
 
+    def __str__(self) -> str:
+        return msgspec.json.encode(self.value).decode()
+
     def load(self) -> npt.NDArray[np.float32]:
         """Float32 [n, 4]."""
         return np.asarray(self.value, dtype=np.float32).reshape(-1, 4)
@@ -145,6 +148,9 @@ class Points(_Part, frozen=True, tag="points"):
 
     kind = "points"
     value: tuple[tuple[float, float], ...]
+
+    def __str__(self) -> str:
+        return msgspec.json.encode(self.value).decode()
 
     def load(self) -> npt.NDArray[np.float32]:
         """Float32 [n, 2]."""
