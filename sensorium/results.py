@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -61,10 +61,12 @@ class Results:
         Raises:
             OperatorError: The file cannot be read.
         """
-        with self._lock, self._reporting():
-            connection = self._open()
-            found = connection.execute(_GET if run is None else _GET_OF_RUN, (key,) if run is None else (key, run))
-            row = found.fetchone()
+        try:
+            with self._lock:
+                wanted = (_GET, (key,)) if run is None else (_GET_OF_RUN, (key, run))
+                row = self._open().execute(*wanted).fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
         return None if row is None else bytes(row[0])
 
     def put(self, key: str, value: bytes, *, run: str, node: str) -> None:
@@ -102,19 +104,21 @@ class Results:
 
     def _put_at_once(self, row: Row) -> bool:
         """Stores, unless somebody else is writing just now."""
-        with self._lock, self._reporting():
-            connection = self._open()
-            try:
-                connection.execute(_PUT, row)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF in _BUSY:
-                    return False
-                raise
+        try:
+            with self._lock:
+                self._open().execute(_PUT, row)
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _BUSY:
+                return False
+            raise self._unusable(error) from error
         return True
 
     def _put_patiently(self, row: Row) -> None:
-        with self._reporting(), contextlib.closing(self._connect(_PATIENCE_S)) as connection:
-            connection.execute(_PUT, row)
+        try:
+            with contextlib.closing(self._connect(_PATIENCE_S)) as connection:
+                connection.execute(_PUT, row)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -131,12 +135,8 @@ class Results:
         connection.execute(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")
         return connection
 
-    @contextlib.contextmanager
-    def _reporting(self) -> Generator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise OperatorError(
-                f"the results in {self.path} cannot be used: {error}; free the disk, give the right to write, or move "
-                "SENSORIUM_HOME"
-            ) from error
+    def _unusable(self, error: Exception) -> OperatorError:
+        return OperatorError(
+            f"the results in {self.path} cannot be used: {error}; free the disk, give the right to write, or move "
+            "SENSORIUM_HOME"
+        )

@@ -59,15 +59,20 @@ class Control:
 
     async def settle(self, node: CheckedNode, read: Read, context: CallContext) -> NodeOutcome:
         """How the node ended, everything that it depends on being there. Raises nothing but a cancellation."""
-        why = self._why_not(node, read)
+        inputs = inputs_of(node, read) if node.each is None else {}
+        why = self._why_not(node, inputs, read)
         if why:
             context.emit(NodeSkipped(context.run, context.node, why))
             return nothing_from(node, why)
         began_s = perf_counter()
         try:
-            await self._approved(node, read, context)
+            await self._approved(node, inputs, context)
             context.emit(NodeStarted(context.run, context.node, _callee(node)))
-            answer = await self._each(node, node.each, read, context)
+            answer = await (
+                self._answer(node, inputs, read, context)
+                if node.each is None
+                else self._each(node, node.each, read, context)
+            )
             outputs = {port: answer.outputs.get(port) for port in node.outputs}
             key = answer.key or await _keep(outputs, context)
         except Exception as error:
@@ -78,28 +83,25 @@ class Control:
         )
         return NodeOutcome("done", outputs, seconds, answer.cached, answer.instead, key=key)
 
-    def _why_not(self, node: CheckedNode, read: Read) -> str:
+    def _why_not(self, node: CheckedNode, inputs: Mapping[str, Value], read: Read) -> str:
         """Why the node is not called, empty where it is."""
         if node.condition is not None and not holds(node.condition, read):
             return f"{node.condition} does not hold"
         if node.each is not None:
             return f"{node.each.wire} brings no list" if read(node.each.wire) is None else ""
-        port = missing_port(inputs_of(node, read), node.signature)
+        port = missing_port(inputs, node.signature)
         return f"its input {port} has nothing" if port is not None else ""
 
-    async def _approved(self, node: CheckedNode, read: Read, context: CallContext) -> None:
+    async def _approved(self, node: CheckedNode, inputs: Mapping[str, Value], context: CallContext) -> None:
         if not node.spec.approve:
             return
         if context.approver is None:
             raise PausedError(f"{context.node} waits for a person's approval, and nobody can be asked here")
-        inputs = {} if node.each is not None else inputs_of(node, read)
         verdict = await context.approver.ask(Question(context.run, context.node, _callee(node), inputs))
         if not verdict.is_approved:
             raise RefusedError(f"a person refused {context.node}" + (f": {verdict.why}" if verdict.why else ""))
 
-    async def _each(self, node: CheckedNode, each: Each | None, read: Read, context: CallContext) -> _Answer:
-        if each is None:
-            return await self._answer(node, read, context)
+    async def _each(self, node: CheckedNode, each: Each, read: Read, context: CallContext) -> _Answer:
         items = read(each.wire)
         assert isinstance(items, tuple), "the checker lets only lists through"
         async with asyncio.TaskGroup() as group:
@@ -120,13 +122,14 @@ class Control:
             return nothing
         began_s = perf_counter()
         read_here = with_item(read, each.item, item)
-        port = missing_port(inputs_of(node, read_here), node.signature)
+        inputs = inputs_of(node, read_here)
+        port = missing_port(inputs, node.signature)
         if port is not None:
             context.emit(NodeSkipped(context.run, context.node, f"its input {port} has nothing"))
             return nothing
         context.emit(NodeStarted(context.run, context.node, _callee(node)))
         try:
-            answer = await self._answer(node, read_here, context)
+            answer = await self._answer(node, inputs, read_here, context)
         except SensoriumError as error:
             _tell_failure(error, node, context, perf_counter() - began_s)
             raise
@@ -143,10 +146,10 @@ class Control:
         )
         return answer
 
-    async def _answer(self, node: CheckedNode, read: Read, context: CallContext) -> _Answer:
+    async def _answer(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> _Answer:
         """What the node gives for one element, or its stand-in where it fails."""
         try:
-            return await self._until(node, read, context)
+            return await self._until(node, inputs, read, context)
         except (PausedError, RefusedError, InternalError, AuthorError):
             raise
         except SensoriumError as error:
@@ -167,8 +170,7 @@ class Control:
             )
         return await self._call(instead.kind, instead.callee, inputs, node, context)
 
-    async def _until(self, node: CheckedNode, read: Read, context: CallContext) -> _Answer:
-        inputs = inputs_of(node, read)
+    async def _until(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> _Answer:
         if node.until is None:
             return await self._tries(node, inputs, context)
         for number in range(1, node.until.at_most + 1):

@@ -7,21 +7,29 @@ import hashlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
 from sensorium.graph.options import Approver
-from sensorium.graph.services import Placed, Services
-from sensorium.host.contract import Done, Item, Progress
+from sensorium.graph.services import Services
+from sensorium.host.contract import Binding, Done, Host, Item, Progress
 from sensorium.parts import Audio, Image, Latent, Masks, Part, Value, decode_values, encode_values, values_digest
 from sensorium.spec.catalogue import ToolEntry
 
-__all__ = ["CallContext", "Outcome", "call_key", "call_tool", "kept", "within"]
+__all__ = ["CallContext", "Outcome", "Placement", "call_key", "call_tool", "kept", "within"]
 
 Made = TypeVar("Made")
+
+
+class Placement(NamedTuple):
+    """A tool, the host that it lives on, and what decides its results."""
+
+    host: Host
+    binding: Binding
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,8 @@ class CallContext:
     every key, so that a repeated call is a call of its own."""
     approver: Approver | None = None
     """Who asks a person; None where nobody can be asked."""
-    placed: dict[str, Placed] = field(default_factory=dict[str, Placed])
-    """Tools that this run has placed, by the digest of their folder."""
+    placed: dict[tuple[str, str], Placement] = field(default_factory=dict[tuple[str, str], "Placement"])
+    """Tools that this run has placed, by name and digest of their folder."""
 
     def at(self, node: str) -> CallContext:
         """The same, at another path."""
@@ -60,15 +68,16 @@ class CallContext:
         """The same, in a round within this one."""
         return replace(self, round=f"{self.round}.{number}")
 
-    async def place(self, entry: ToolEntry) -> Placed:
+    async def place(self, entry: ToolEntry) -> Placement:
         """The tool with its host, asked for once in a run.
 
         Raises:
             OperatorError: A checkpoint or environment is missing.
         """
-        name = f"{entry.spec.name}:{entry.digest}"
+        name = entry.spec.name, entry.digest
         if name not in self.placed:
-            self.placed[name] = await self.services.place(entry)
+            placed = await self.services.place(entry)
+            self.placed[name] = Placement(placed.host, placed.binding, placed.binding.identity)
         return self.placed[name]
 
 
@@ -115,7 +124,7 @@ async def call_tool(
     began_s = perf_counter()
     placed = await context.place(entry)
     shared = use_cache and not entry.spec.effects
-    key = call_key(context, f"tool {placed.binding.identity}", dict(inputs), shared=shared)
+    key = call_key(context, f"tool {placed.identity}", dict(inputs), shared=shared)
     results = context.services.results
     async with results.flight(key):
         outputs = kept(context, key)
@@ -179,7 +188,7 @@ async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node:
 
 
 async def _made(
-    context: CallContext, placed: Placed, inputs: Mapping[str, Value], key: str, timeout_s: float | None
+    context: CallContext, placed: Placement, inputs: Mapping[str, Value], key: str, timeout_s: float | None
 ) -> Done:
     async for event in placed.host.call(placed.binding, inputs, key=key, deadline_s=timeout_s):
         match event:
