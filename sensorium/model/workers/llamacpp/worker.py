@@ -13,9 +13,9 @@ from typing import Any
 
 import xllamacpp  # type: ignore[import-untyped,unused-ignore]  # a compiled module without types
 
+from sensorium.model.choosing import NUM_TOKENS, choose
 from sensorium.worker import Failed, Item, Progress
 
-from .choosing import Chooser
 from .stream import Stream, TooLong, checked
 
 _LLAMA: Any = xllamacpp
@@ -34,7 +34,6 @@ class LlamaCpp:
         (weights,) = Path(checkpoints["weights"]).glob("*.gguf")
         self._folder = tempfile.mkdtemp(prefix="sensorium-llm-")
         self._server = _LLAMA.Server(_parameters(weights, device, Path(self._folder)))
-        self._chooser = Chooser(self._complete)
 
     def run(self, batch: list[dict[str, Any]]) -> Iterator[Any]:
         """Pieces of the reply as they come, then the reply with its report."""
@@ -56,10 +55,20 @@ class LlamaCpp:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _choose(self, prompt: str, settings: dict[str, Any], began_s: float) -> dict[str, Any]:
-        choice = self._chooser.choose(prompt, settings)
-        usage = {**choice.usage, "first_token_s": perf_counter() - began_s, "seconds": perf_counter() - began_s}
-        report = {"finish": "stop", "usage": usage, "scores": choice.scores}
-        return {"text": choice.text, "pieces": [choice.text], "report": report}
+        told: list[dict[str, Any]] = []
+
+        def next_token(begun: str) -> list[tuple[str, float]]:
+            request = {"prompt": prompt + begun, "n_predict": 1, "temperature": 0, "n_probs": NUM_TOKENS}
+            reply = checked(self._server.handle_completions({**request, "cache_prompt": True, "stream": False}))
+            told.append(_usage(reply))
+            (position,) = reply["choices"][0]["logprobs"]["content"][:1]
+            return [(token["token"], token["logprob"]) for token in position["top_logprobs"]]
+
+        text, scores = choose(next_token, settings)
+        seconds = perf_counter() - began_s
+        usage = {**told[0], "answer_tokens": len(told), "first_token_s": seconds, "seconds": seconds} if told else {}
+        report = {"finish": "stop", "usage": usage or _NOTHING, "scores": scores}
+        return {"text": text, "pieces": [text], "report": report}
 
     def _reply(self, prompt: str, settings: dict[str, Any], began_s: float) -> Iterator[Any]:
         pieces: list[str] = []
@@ -82,8 +91,9 @@ class LlamaCpp:
         report = {"finish": last["choices"][0]["finish_reason"], "usage": usage, "scores": {}}
         yield [{"text": "".join(pieces), "pieces": pieces, "report": report}]
 
-    def _complete(self, request: dict[str, Any]) -> dict[str, Any]:
-        return checked(self._server.handle_completions({**request, "cache_prompt": True, "stream": False}))
+
+_NOTHING = {"prompt_tokens": 0, "answer_tokens": 0}
+"""Usage where there was but one choice."""
 
 
 def _request(prompt: str, settings: dict[str, Any]) -> dict[str, Any]:
