@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sensorium.worker import Refused
 
-from .ear import Window
+from .ear import LEAD_S, Window
 from .recogniser import Passage
 
 __all__ = ["HEARD_ENOUGH_S", "Account", "Segment"]
@@ -32,11 +32,7 @@ class Account:
         """Notes down what was said in `window`, with times counted from the beginning of the sound."""
         self.heard_s += window.length_s
         new = [
-            (
-                round(window.start_s + min(passage.start_s, window.length_s), 2),
-                round(window.start_s + min(passage.end_s, window.length_s), 2),
-                passage.text,
-            )
+            (window.time_s(passage.start_s), window.time_s(passage.end_s), passage.text)
             for passage in passages
             if passage.text
         ]
@@ -47,7 +43,7 @@ class Account:
         """Notes down that something was said in another language."""
         self.foreign_s += window.length_s
         self.foreign = self.foreign or name
-        return self.add(window, [Passage(0.0, window.length_s, f"[speech in {name}]", 0.0, 0.0)])
+        return self.add(window, [Passage(0.0, LEAD_S + window.length_s, f"[speech in {name}]", 0.0, 0.0)])
 
     def refuse_foreign(self, at_least_s: float) -> None:
         if self.foreign and self.foreign_s >= max(at_least_s, self.heard_s / 2):

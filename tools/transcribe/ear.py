@@ -17,8 +17,10 @@ __all__ = ["RATE_HZ", "Window", "prepare", "windows"]
 Samples = npt.NDArray[np.float32]
 
 RATE_HZ = 16_000
-LONGEST_S = 30.0
-"""What Whisper hears at once."""
+LEAD_S = 0.3
+"""Silence put before each window: Whisper misses a word that begins with the sound."""
+LONGEST_S = 30.0 - LEAD_S
+"""Speech in one window; Whisper hears 30 s at once."""
 LONGEST_PAUSE_S = 3.0
 """A longer pause ends a window: Whisper tends to invent words in silence."""
 SHORTEST_S = 0.1
@@ -33,11 +35,16 @@ class Window:
 
     start_s: float
     samples: Samples
-    """float32 mono at 16 kHz, at most 30 s."""
+    """float32 mono at 16 kHz, at most 30 s; the first `LEAD_S` of them are silence put before."""
 
     @property
     def length_s(self) -> float:
-        return len(self.samples) / RATE_HZ
+        """Without the silence before."""
+        return len(self.samples) / RATE_HZ - LEAD_S
+
+    def time_s(self, heard_s: float) -> float:
+        """When in the whole sound something was that was heard `heard_s` after the beginning of `samples`."""
+        return round(self.start_s + min(max(heard_s - LEAD_S, 0.0), self.length_s), 2)
 
 
 def prepare(samples: Samples, rate_hz: int) -> Samples:
@@ -56,7 +63,7 @@ def prepare(samples: Samples, rate_hz: int) -> Samples:
 
 
 def windows(samples: Samples) -> list[Window]:
-    """The stretches of `samples` (16 kHz) that hold speech, in order, each at most 30 s; none where nobody speaks."""
+    """The stretches of `samples` (16 kHz) that hold speech, in order; none where nobody speaks."""
     if len(samples) < SHORTEST_S * RATE_HZ:
         return []
     spans: list[tuple[int, int]] = []
@@ -68,7 +75,8 @@ def windows(samples: Samples) -> list[Window]:
             spans.append((start, end))
     longest = int(LONGEST_S * RATE_HZ)
     cuts = [(at, min(at + longest, end)) for start, end in spans for at in range(start, end, longest)]
-    return [Window(start / RATE_HZ, samples[start:end]) for start, end in cuts]
+    lead = np.zeros(round(LEAD_S * RATE_HZ), np.float32)
+    return [Window(start / RATE_HZ, np.concatenate([lead, samples[start:end]])) for start, end in cuts]
 
 
 def _resample(samples: Samples, rate_hz: int) -> Samples:
