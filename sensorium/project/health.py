@@ -10,8 +10,9 @@ from typing import Literal
 
 import sensorium
 from sensorium.errors import SensoriumError
-from sensorium.project.profiles import choose_device, role_checkpoints
+from sensorium.project.profiles import choose_device
 from sensorium.project.project import Project
+from sensorium.project.weights import users, wanted_by_profile
 
 __all__ = ["Finding", "examine"]
 
@@ -58,15 +59,8 @@ def _faults(project: Project) -> list[Finding]:
 
 
 def _checkpoints(project: Project) -> list[Finding]:
-    wanted: dict[str, list[str]] = {}
-    for name, tool in project.catalogue.tools.items():
-        if not name.startswith("box/"):
-            for checkpoint in role_checkpoints(tool.spec, project.tool_setting(name)).values():
-                wanted.setdefault(checkpoint, []).append(name)
-    for role, setting in project.profile.models.items():
-        if setting.checkpoint is not None:
-            wanted.setdefault(setting.checkpoint, []).append(f"model {role}")
-    return [_checkpoint(project, name, users) for name, users in sorted(wanted.items())]
+    used_by = users(project)
+    return [_checkpoint(project, name, used_by[name]) for name in sorted(wanted_by_profile(project).checkpoints)]
 
 
 def _checkpoint(project: Project, name: str, users: list[str]) -> Finding:
