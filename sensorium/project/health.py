@@ -53,8 +53,10 @@ def _home(project: Project) -> Finding:
 
 def _faults(project: Project) -> list[Finding]:
     if not project.faults:
-        count = sum(len(entries) for entries in (project.catalogue.tools, project.catalogue.agents))
-        return [Finding("files", "good", f"{count} tools and agents, no faults")]
+        catalogue = project.catalogue
+        names = [name for entries in (catalogue.tools, catalogue.agents, catalogue.graphs) for name in entries]
+        count = sum(not name.startswith("box/") for name in names)
+        return [Finding("files", "good", f"{count} tools, agents and graphs, no faults")]
     return [Finding("files", "missing", str(fault)) for fault in project.faults]
 
 
