@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from sensorium import media
-from sensorium.admit import arrays, pictures, plain, sounds
+from sensorium.admit import arrays, latents, pictures, plain, sounds
 from sensorium.admit.files import files_in, read_file
 from sensorium.errors import CallerError
 from sensorium.parts import (
@@ -39,7 +39,7 @@ MOST_ITEMS = 10_000
 """Most elements of a list input."""
 
 _PARTS = (Text, Number, Flag, Data, Boxes, Points, Segments, Image, Audio, Masks, Latent)
-_MEDIA = ("image", "audio", "masks")
+_MEDIA = ("image", "audio", "masks", "latent")
 
 
 class Admission:
@@ -71,8 +71,8 @@ class Admission:
         Taken as they are: parts of the port's kind. Else text: `str`; number: `int`, `float`; flag: `bool`; data:
         whatever JSON can say; boxes, points, segments: lists or arrays of rows; image: a path, a file's bytes, a
         Pillow image, uint8 [height, width] or [height, width, channels]; audio: a path, a file's bytes, or
-        `(samples, rate in Hz)`; masks: a path of a .npy file, its bytes, or an array. A `Path` for any kind but a
-        latent is read as that kind's file. A list port takes a list, or a folder's `Path`.
+        `(samples, rate in Hz)`; masks: a path of a .npy file, its bytes, or an array. A `Path` for any kind is read as
+        that kind's file. A list port takes a list, or a folder's `Path`.
 
         Args:
             value: What the caller gave; None for nothing.
@@ -186,7 +186,7 @@ class Admission:
             case "masks":
                 return self._masks(read_file(path, arrays.MOST_MASK_BYTES + 4096))
             case "latent":
-                raise CallerError("is a file; a latent comes from a node, or as a part in Python")
+                return self._latent_file(read_file(path, latents.MOST_BYTES), port_type)
             case "data" | "boxes" | "points" | "segments":
                 text = plain.decode_text(read_file(path, plain.MOST_JSON_BYTES), plain.MOST_JSON_BYTES)
                 return self._takers[port_type.kind](plain.parse_json(text))
@@ -234,31 +234,22 @@ class Admission:
         count, height, width = masks.shape
         return Masks(self._store.put(media.encode_masks(masks), "application/x-npy"), count, height, width)
 
+    def _latent_file(self, data: bytes, port_type: PortType) -> Part:
+        tensor = latents.read_latent(data)
+        if tensor.space != port_type.space:
+            raise CallerError(f"is a latent of space {tensor.space!r}; give {_wanted(port_type)}")
+        blob = self._store.put(tensor.data, "application/octet-stream")
+        return Latent(tensor.space, tensor.weights, tensor.shape, tensor.dtype, blob, tensor.twin)
+
     def _latent(self, value: object) -> Part:
         if not isinstance(value, Latent):
-            raise CallerError(f"is {_named(value)}; a latent comes from a node, or as a part in Python")
+            raise CallerError(f"is {_named(value)}; give a file that `save` wrote, or a part")
         data = value.blob.read()
-        layout = media.TENSOR_DTYPES.get(value.dtype)
-        if layout is None:
-            raise CallerError(f"has the type {value.dtype!r}; a latent's is one of {', '.join(media.TENSOR_DTYPES)}")
-        wanted = int(np.prod(value.shape, dtype=object)) * np.dtype(layout).itemsize
-        if min(value.shape, default=1) < 0 or wanted != len(data):
-            raise CallerError(f"has {len(data):,} bytes where its shape wants {wanted:,}; give the whole tensor")
-        _check_finite(data, value)
+        latents.check_tensor(data, value.shape, value.dtype)
         if self._holds(value.blob):
             return value
         blob = self._store.put(data, "application/octet-stream")
         return Latent(value.space, value.weights, value.shape, value.dtype, blob, value.twin)
-
-
-def _check_finite(data: bytes, latent: Latent) -> None:
-    array = media.decode_tensor(data, latent.shape, latent.dtype)
-    if latent.dtype == "bfloat16":
-        is_finite = bool(((array & 0x7F80) != 0x7F80).all())
-    else:
-        is_finite = not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
-    if not is_finite:
-        raise CallerError("holds NaN or infinity; give finite numbers")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorium import media
+from sensorium.admit.latents import TENSOR_NAMES
 from sensorium.errors import OperatorError
 from sensorium.parts import Audio, Blob, Boxes, Image, Latent, Masks, Part, Points, Segments, Text, Value
 from sensorium.spec.ports import PortType
@@ -20,15 +21,6 @@ from sensorium.spec.ports import PortType
 __all__ = ["Saved", "describe", "save_outputs"]
 
 _ENDINGS = {"image/jpeg": "jpg", "image/webp": "webp"}
-_TENSOR_NAMES = {
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +110,7 @@ def _safetensors(latent: Latent) -> Iterator[bytes]:
     """One tensor named `latent`. Source: the safetensors format's README, "Format"."""
     data = latent.blob.read()
     told = {"space": latent.space, "weights": latent.weights, "twin": latent.twin or ""}
-    tensor = {"dtype": _TENSOR_NAMES[latent.dtype], "shape": list(latent.shape), "data_offsets": [0, len(data)]}
+    tensor = {"dtype": TENSOR_NAMES[latent.dtype], "shape": list(latent.shape), "data_offsets": [0, len(data)]}
     header = json.dumps({"__metadata__": told, "latent": tensor}).encode()
     header += b" " * (-len(header) % 8)
     yield struct.pack("<Q", len(header))

@@ -303,7 +303,7 @@ def test_files_are_read_as_the_kind_of_their_port(
         ([[float("nan"), 0, 1, 1]], "boxes", "is nan"),
         ([[2, 1, "x"]], "segments", "start before end"),
         (Text("x"), "image", "is text; give an image"),
-        (b"x", "latent(see.patches)", "a latent comes from a node"),
+        (b"x", "latent(see.patches)", "give a file that `save` wrote, or a part"),
         ("x", "[text]", "give a list of text values"),
     ],
 )
@@ -448,6 +448,49 @@ def test_a_latent_must_be_whole_finite_and_of_its_space(door: Door, tmp_path: Pa
     ):
         with pytest.raises(CallerError, match=says):
             door.admit(latent, port("latent(see.patches)"), name="x")
+
+
+def safetensors(header: object, body: bytes) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def latent_header(**changed: object) -> dict[str, object]:
+    tensor = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16], **changed}
+    return {"__metadata__": {"space": "see.patches", "weights": "w", "twin": "a cat"}, "latent": tensor}
+
+
+def test_a_latent_comes_from_the_file_that_was_saved(door: Door, tmp_path: Path) -> None:
+    path = tmp_path / "patches.safetensors"
+    path.write_bytes(safetensors(latent_header(), np.arange(4, dtype=np.float32).tobytes()))
+    latent = door.admit_text([f"@{path}"], port("latent(see.patches)"), name="x")
+    assert isinstance(latent, Latent)
+    assert (latent.weights, latent.twin, latent.load().tolist()) == ("w", "a cat", [[0.0, 1.0], [2.0, 3.0]])
+    with pytest.raises(CallerError, match=r"is a latent of space 'see.patches'; give a latent of space see.pooled"):
+        door.admit(str(path), port("latent(see.pooled)"), name="x")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"short", "is no latent's file"),
+        (struct.pack("<Q", 1 << 63) + b"{}", "is no latent's file"),
+        (safetensors({"a": 1}, b""), "is no latent's file"),
+        (safetensors(b'{"latent": 1, "latent": 2}', b""), "name 'latent' twice"),
+        (safetensors({**latent_header(), "other": {}}, bytes(16)), "is no latent's file"),
+        (safetensors(latent_header(shape=[1 << 39, 1 << 39]), bytes(16)), "16 bytes where its shape wants"),
+        (safetensors(latent_header(shape=[-2, -2]), bytes(16)), "does not fit"),
+        (safetensors(latent_header(dtype="F64"), bytes(16)), "does not fit"),
+        (safetensors(latent_header(data_offsets=[0, 1 << 41]), bytes(16)), "does not fit"),
+        (safetensors(latent_header(), bytes(12)), "does not fit"),
+        (safetensors(latent_header(), np.full(4, np.nan, np.float32).tobytes()), "NaN or infinity"),
+    ],
+)
+def test_a_bad_file_of_a_latent_is_refused(door: Door, tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(CallerError, match=says):
+        door.admit(path, port("latent(see.patches)"), name="x")
 
 
 def test_what_is_admitted_as_data_can_be_written_as_json(door: Door) -> None:

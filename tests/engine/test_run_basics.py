@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
@@ -595,6 +597,29 @@ async def test_run_works_within_a_running_loop_and_without_one(tmp_path: Path) -
         Number(1.0),
         Number(2.0),
     ]
+
+
+def test_an_interrupt_ends_the_calls_of_a_run(tmp_path: Path) -> None:
+    project = Scratch(tmp_path)
+    project.tool("wait", Wait, inputs={"path": "text"}, outputs={"text": "text"})
+    graph = project.graph("""
+        name: wait
+        inputs: {path: text}
+        nodes: {wait: {tool: wait, with: {path: $path}}}
+        outputs: {text: $wait.text}
+    """)
+    events: list[Event] = []
+
+    def see(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, NodeProgress) and not any(isinstance(one, NodeProgress) for one in events[:-1]):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        graph.run(path=str(tmp_path / "go"), options=RunOptions(on_event=see))
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].status == "cancelled"
+    (tmp_path / "go").touch()
 
 
 async def test_an_error_that_nobody_raised_on_purpose_is_our_own_fault(project: Scratch) -> None:
