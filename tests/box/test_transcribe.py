@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import jiwer
 import numpy as np
 import numpy.typing as npt
 import pytest
-import soundfile
+import soundfile  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs] - it has neither
 
 import sensorium
 from sensorium.checkpoint.convert_whisper import convert, read_variables
@@ -35,11 +36,24 @@ def graph() -> Graph:
 
 
 @pytest.fixture
+async def project() -> AsyncGenerator[sensorium.Project]:
+    """The box, on the event loop of the test."""
+    found = sensorium.Project.find()
+    yield found
+    await found.close()
+
+
+@pytest.fixture
 def clips() -> dict[str, Samples]:
     """The LibriVox clips by what is said in them, 16 kHz."""
     lines = (LIBRIVOX / "transcription").read_text().splitlines()
     found = [match for match in (re.fullmatch(r"<s> (.*?) *</s> \((.+)\)", line) for line in lines) if match]
-    return {match[1]: soundfile.read(LIBRIVOX / f"{match[2]}.wav", dtype="float32")[0] for match in found}
+    return {match[1]: read(LIBRIVOX / f"{match[2]}.wav") for match in found}
+
+
+def read(path: Path) -> Samples:
+    samples: Any = soundfile.read(path, dtype="float32")[0]
+    return np.asarray(samples, np.float32)
 
 
 def hear(graph: Graph, folder: Path, samples: Samples, rate_hz: int = RATE_HZ) -> Result:
@@ -118,8 +132,9 @@ def test_a_sound_without_samples_is_the_callers_mistake(graph: Graph, tmp_path: 
 @clips_are_here
 @pytest.mark.models
 async def test_more_than_five_minutes_are_heard_with_progress_and_right_times(
-    graph: Graph, clips: dict[str, Samples], tmp_path: Path
+    project: sensorium.Project, clips: dict[str, Samples], tmp_path: Path
 ) -> None:
+    graph = project.graph("transcribe")
     first, second, *_ = clips.values()
     path = tmp_path / "long.wav"
     soundfile.write(path, np.concatenate([first, silence(300), second, silence(5), first]), RATE_HZ)
