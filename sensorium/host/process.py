@@ -261,6 +261,7 @@ def _environment(home: Path, binding: Binding) -> dict[str, str]:
     env["HF_HUB_OFFLINE"] = "1"
     env["TOKENIZERS_PARALLELISM"] = "false"
     env.setdefault("OMP_NUM_THREADS", str(_num_cores()))
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread that waits by spinning takes a core from another worker
     return env | dict(binding.settings)
 
 
