@@ -90,7 +90,7 @@ class Find:
 def _at_most(most: float | None) -> int:
     if most is None:
         return 1
-    if not (most == int(most) and 1 <= most <= MOST):
+    if not (float(most).is_integer() and 1 <= most <= MOST):
         raise Refused(f"most is {most:g}; how many things to find is a whole number from 1 to {MOST}")
     return int(most)
 
