@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -210,9 +210,8 @@ class Admission:
             picture = pictures.read_picture(value)
         elif isinstance(value, PillowImage.Image):
             picture = pictures.take_picture(value)
-        elif isinstance(value, np.ndarray):
-            array: np.ndarray[Any, Any] = value
-            picture = pictures.picture_from_array(array)
+        elif _is_array(value):
+            picture = pictures.picture_from_array(value)
         else:
             raise CallerError(f"is {_named(value)}; give a path, a file's bytes, a Pillow image or a uint8 array")
         return Image(self._store.put(picture.data, picture.media_type), picture.width, picture.height)
@@ -220,9 +219,8 @@ class Admission:
     def _audio(self, value: object) -> Part:
         if isinstance(value, bytes):
             return self._stored_sound(sounds.read_sound(value))
-        pair = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
-        if len(pair) == 2:
-            return self._stored_sound(sounds.take_samples(pair[0], pair[1]))
+        if _is_tuple(value) and len(value) == 2:
+            return self._stored_sound(sounds.take_samples(value[0], value[1]))
         raise CallerError(f"is {_named(value)}; give a path, a file's bytes or (samples, rate in Hz)")
 
     def _stored_sound(self, sound: sounds.Sound) -> Part:
@@ -275,6 +273,14 @@ def _expanded(text: str) -> list[str]:
         return [text]
     with _about(str(folder)):
         return [f"@{path}" for path in files_in(folder, MOST_ITEMS)]
+
+
+def _is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
+    return isinstance(value, np.ndarray)
+
+
+def _is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
+    return isinstance(value, tuple)
 
 
 def _check_length(count: int) -> None:
