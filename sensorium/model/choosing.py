@@ -5,35 +5,43 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-__all__ = ["NUM_TOKENS", "NextToken", "choose", "draw", "score"]
+__all__ = ["NextToken", "choose", "score"]
 
-NUM_TOKENS = 4000
-"""How many of the likeliest next tokens are worth a look."""
+NUM_TOKENS = (4_000, 1_000_000)
+"""How many of the likeliest next tokens are looked at; more, where no choice begins with any of them."""
 WORTH_A_LOOK = 1e-3
 """A beginning that several choices share is followed where its probability is at least this."""
 LOWEST = -30.0
 """Score of what is not among the likeliest tokens."""
 
-NextToken = Callable[[str], Sequence[tuple[str, float]]]
-"""From a beginning of the reply to the likeliest next tokens: their text, and the logarithm of their probability."""
+Beginnings = Callable[[str], Sequence[tuple[str, float]]]
+NextToken = Callable[[str, int], Sequence[tuple[str, float]]]
+"""From a beginning of the reply to so many of the likeliest next tokens: text, and logarithm of the probability."""
 
 
 def choose(next_token: NextToken, settings: dict[str, Any]) -> tuple[str, dict[str, float]]:
     """The likeliest of `settings["choices"]`, and the score of each; above temperature 0, one drawn by the scores."""
     scores = score(next_token, list(dict.fromkeys(settings["choices"])))
-    return draw(scores, settings), scores
+    return _draw(scores, settings), scores
 
 
 def score(next_token: NextToken, choices: list[str]) -> dict[str, float]:
     """Logarithm of the probability of each choice, up to the point where no other choice goes on like it."""
     mass = dict.fromkeys(choices, 0.0)
-    _share(next_token, "", 1.0, choices, mass)
+    for num_tokens in NUM_TOKENS:
+        if not any(mass.values()):
+            _share(partial(_look, next_token, num_tokens), "", 1.0, choices, mass)
     return {choice: math.log(mass[choice]) if mass[choice] > 0 else LOWEST for choice in choices}
 
 
-def _share(next_token: NextToken, begun: str, share: float, choices: list[str], mass: dict[str, float]) -> None:
+def _look(next_token: NextToken, num_tokens: int, begun: str) -> Sequence[tuple[str, float]]:
+    return next_token(begun, num_tokens)
+
+
+def _share(next_token: Beginnings, begun: str, share: float, choices: list[str], mass: dict[str, float]) -> None:
     """Adds to `mass` what the choices that begin with `begun` get of the probability `share`."""
     if len(choices) == 1:
         mass[choices[0]] += share
@@ -50,7 +58,7 @@ def _share(next_token: NextToken, begun: str, share: float, choices: list[str], 
         mass[begun] += share * max(left, 0.0)  # whatever else comes next, this choice has ended
 
 
-def draw(scores: dict[str, float], settings: dict[str, Any]) -> str:
+def _draw(scores: dict[str, float], settings: dict[str, Any]) -> str:
     """The likeliest choice at temperature 0, else one drawn by `settings["seed"]`."""
     temperature = settings["temperature"]
     if temperature <= 0:

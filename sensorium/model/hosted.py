@@ -143,8 +143,8 @@ def _reply(outputs: dict[str, Value]) -> Reply:
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    shared = Path(__file__).parent / "choosing.py"  # what every worker here imports beside its own files
-    for path in (*sorted(folder.glob("*")), shared):
+    shared = [_WORKERS.parent / name for name in ("choosing.py", "cores.py")]  # what the workers here have in common
+    for path in (*sorted(folder.glob("*")), *shared):
         if path.is_file():
             digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

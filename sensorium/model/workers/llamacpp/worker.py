@@ -13,7 +13,8 @@ from typing import Any
 
 import xllamacpp  # type: ignore[import-untyped,unused-ignore]  # a compiled module without types
 
-from sensorium.model.choosing import NUM_TOKENS, choose
+from sensorium.model.choosing import choose
+from sensorium.model.cores import idle_cores
 from sensorium.worker import Failed, Item, Progress
 
 from .stream import Stream, TooLong, checked
@@ -57,8 +58,8 @@ class LlamaCpp:
     def _choose(self, prompt: str, settings: dict[str, Any], began_s: float) -> dict[str, Any]:
         told: list[dict[str, Any]] = []
 
-        def next_token(begun: str) -> list[tuple[str, float]]:
-            request = {"prompt": prompt + begun, "n_predict": 1, "temperature": 0, "n_probs": NUM_TOKENS}
+        def next_token(begun: str, num_tokens: int) -> list[tuple[str, float]]:
+            request = {"prompt": prompt + begun, "n_predict": 1, "temperature": 0, "n_probs": num_tokens}
             reply = checked(self._server.handle_completions({**request, "cache_prompt": True, "stream": False}))
             told.append(_usage(reply))
             (position,) = reply["choices"][0]["logprobs"]["content"][:1]
@@ -138,7 +139,7 @@ def _parameters(weights: Path, device: str, folder: Path) -> Any:
     parameters.n_gpu_layers = 0 if device == "cpu" else 999
     parameters.verbosity = -1
     for cpu in (parameters.cpuparams, parameters.cpuparams_batch):
-        cpu.n_threads = _idle_cores()
+        cpu.n_threads = idle_cores()
     _shut(parameters, folder)
     return parameters
 
@@ -151,11 +152,3 @@ def _shut(parameters: Any, folder: Path) -> None:
     parameters.endpoint_props = False
     parameters.endpoint_slots = False
     parameters.endpoint_metrics = False
-
-
-def _idle_cores() -> int:
-    """Cores that nobody else keeps busy, at least one.
-
-    Threads that share a core with others wait for each other at every layer, and are together slower than one alone.
-    """
-    return max(1, len(os.sched_getaffinity(0)) - round(os.getloadavg()[0]))

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sensorium.model.choosing import NUM_TOKENS, choose
+from sensorium.model.choosing import choose
+from sensorium.model.cores import idle_cores
 from sensorium.worker import Failed, Item
 
 from .constraint import Constraint
@@ -27,6 +28,7 @@ class Transformers:
     def setup(self, checkpoints: dict[str, str], device: str) -> None:
         """Loads a directory of the transformers layout; nothing in it is run as code."""
         directory = checkpoints["weights"]
+        torch.set_num_threads(idle_cores())
         self._tokenizer: Any = _TOKENIZER.from_pretrained(directory, local_files_only=True)
         options = {"local_files_only": True, "use_safetensors": True, "dtype": _dtype()}
         self._model: Any = _MODEL.from_pretrained(directory, **options).to(device).eval()
@@ -64,11 +66,11 @@ class Transformers:
         began_s = perf_counter()
         num_cached: list[int] = []
 
-        def next_token(begun: str) -> list[tuple[str, float]]:
+        def next_token(begun: str, num_tokens: int) -> list[tuple[str, float]]:
             more: list[int] = self._tokenizer(begun, add_special_tokens=False)["input_ids"] if begun else []
             logits = self._reader.read([*ids, *more])
             num_cached.append(self._reader.num_cached)
-            likeliest: Any = torch.log_softmax(logits, -1).topk(min(NUM_TOKENS, logits.shape[-1]))
+            likeliest: Any = torch.log_softmax(logits, -1).topk(min(num_tokens, logits.shape[-1]))
             texts: list[str] = self._tokenizer.batch_decode(likeliest.indices[:, None])
             return list(zip(texts, likeliest.values.tolist(), strict=True))
 
@@ -83,11 +85,10 @@ class Transformers:
         constraint = Constraint(self._tokenizer, self._model.config.vocab_size, settings.get("schema"))
         generator = torch.Generator().manual_seed(settings["seed"]) if "seed" in settings else None
         written: list[int] = []
-        finish, num_cached = "length", -1
+        finish, logits = "length", self._reader.read(ids)
+        num_cached = self._reader.num_cached
         while len(written) < settings["max_tokens"] and len(ids) + len(written) < self._limit:
-            logits = constraint.masked(self._reader.read([*ids, *written]))
-            num_cached = self._reader.num_cached if num_cached < 0 else num_cached
-            token = _pick(logits, settings["temperature"], generator)
+            token = _pick(constraint.masked(logits), settings["temperature"], generator)
             first_token_s = first_token_s or perf_counter() - began_s
             if token in self._ends:
                 finish = "stop"
@@ -99,9 +100,10 @@ class Transformers:
             if stops.has_stopped or constraint.has_ended:
                 finish = "stop"
                 break
+            logits = self._reader.go_on(token)
         if piece := stops.rest():
             yield Item(0, "pieces", piece)
-        usage = _usage(len(ids), len(written), max(num_cached, 0), first_token_s, perf_counter() - began_s)
+        usage = _usage(len(ids), len(written), num_cached, first_token_s, perf_counter() - began_s)
         report = {"finish": finish, "usage": usage, "scores": {}}
         yield [{"text": stops.text, "pieces": stops.pieces, "report": report}]
 
