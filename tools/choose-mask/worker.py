@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sensorium.worker import Failed, Refused
 
-AT_LEAST = 0.75
+AT_LEAST = 0.65
 """Agreement from which the fine mask is kept, as intersection over union; the README says what was measured."""
 
 

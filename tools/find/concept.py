@@ -31,9 +31,15 @@ class Concept:
     classes: NDArray[np.intp]
     """Indices of classes."""
     weights: NDArray[np.float32]
-    """What each counts; they add up to 1."""
+    """What each counts when the thing is looked for, likely classes more; they add up to 1."""
+    likeness: NDArray[np.float32]
+    """How near each is to the phrase, whatever the picture shows; they add up to 1."""
     score: float
     """How likely the picture is to show it, 0 to 1; from 0.5 on it counts as found."""
+
+    def share(self, posterior: NDArray[np.float32]) -> float:
+        """How much of a posterior, [1000], falls on the thing."""
+        return float(self.likeness @ posterior[self.classes])
 
 
 class Concepts:
@@ -59,16 +65,18 @@ class Concepts:
     def _thing(self, head: str, view: View) -> Concept:
         cosines = self._vectors @ self._words.vectors([head])[0]
         classes = np.argsort(-cosines)[:NEAREST]
-        likeness = np.exp((cosines[classes] - cosines[classes[0]]) / TEMPERATURE)
-        mass = likeness / likeness.sum() * view.posterior[classes]
+        nearness = np.exp((cosines[classes] - cosines[classes[0]]) / TEMPERATURE)
+        likeness = nearness / nearness.sum()
+        mass = likeness * view.posterior[classes]
         share = float(mass.sum())
-        return Concept(classes, mass / max(share, 1e-12), _logistic(share, MIDDLE, STEEPNESS))
+        return Concept(classes, mass / max(share, 1e-12), likeness, _logistic(share, MIDDLE, STEEPNESS))
 
     def _person(self, views: list[View]) -> Concept:
         """ImageNet has no class for people; what they wear stands for them."""
         mass = np.sqrt(views[0].posterior[self._worn])
         kinds = float(views[1].peaks[self._worn].sum())
-        return Concept(self._worn, mass / mass.sum(), _logistic(kinds, PEOPLE_MIDDLE, PEOPLE_STEEPNESS))
+        alike = np.full_like(mass, 1 / len(mass))
+        return Concept(self._worn, mass / mass.sum(), alike, _logistic(kinds, PEOPLE_MIDDLE, PEOPLE_STEEPNESS))
 
 
 def _names(file: Path) -> list[str]:

@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-BANDS = (0.25, 0.5, 0.75)
-"""Heat at which a pixel is no longer surely, then no longer probably background, then surely the thing."""
 ROUNDS = 5
 """Of GrabCut's fit."""
 SMALLEST = 0.15
@@ -25,7 +23,7 @@ class Instance(NamedTuple):
     """Its heat, as a share of the hottest piece's."""
 
 
-def cut(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.bool_]:
+def cut(picture: NDArray[np.uint8], heat: NDArray[np.float32], bands: tuple[float, float, float]) -> NDArray[np.bool_]:
     """The hot thing with its edges, bool [height, width].
 
     GrabCut (Rother et al., 2004) starts from the heat's bands. Where they leave nothing to fit, the heat alone decides.
@@ -33,16 +31,16 @@ def cut(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.boo
     Args:
         picture: RGB, uint8 [height, width, 3].
         heat: 0 to 1, [height, width].
+        bands: Heat at which a pixel is no longer surely background, then probably the thing, then surely.
     """
-    mask = np.digitize(heat, BANDS).astype(np.uint8)
-    bands = np.array([cv2.GC_BGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD, cv2.GC_FGD], np.uint8)[mask]
-    is_hot = mask >= 2
+    steps = np.digitize(heat, bands)
+    trimap = np.array([cv2.GC_BGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD, cv2.GC_FGD], np.uint8)[steps]
+    is_hot = steps >= 2
     if is_hot.all() or not is_hot.any():
         return is_hot
-    cv2.setRNGSeed(0)
-    # Its colour models start from clusters of pixels, which are drawn at random.
-    cv2.grabCut(picture, bands, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
-    return np.asarray((bands == cv2.GC_FGD) | (bands == cv2.GC_PR_FGD))
+    cv2.setRNGSeed(0)  # its colour models start from clusters that are drawn at random
+    cv2.grabCut(picture, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+    return np.asarray((trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD))
 
 
 def instances(mask: NDArray[np.bool_], heat: NDArray[np.float32], most: int) -> list[Instance]:

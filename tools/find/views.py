@@ -45,6 +45,18 @@ def _view(network: EfficientNetLite, picture: Image.Image, device: str) -> View:
     )
 
 
+@torch.inference_mode()
+def posterior_under(
+    network: EfficientNetLite, picture: Image.Image, mask: NDArray[np.bool_], device: str
+) -> NDArray[np.float32]:
+    """Probability of each class, [1000], when the network sees nothing but the pixels under a mask [height, width]."""
+    size = (SIDES[0], SIDES[0])
+    seen = torch.from_numpy(np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))).to(device)
+    pixels = to_pixels(picture.resize(size, Image.Resampling.BICUBIC), device) * seen
+    posterior: NDArray[np.float32] = network.logits(network.features(pixels).mean((2, 3)))[0].softmax(-1).cpu().numpy()
+    return posterior
+
+
 def heat(
     views: list[View], classes: NDArray[np.intp], weights: NDArray[np.float32], width: int, height: int
 ) -> NDArray[np.float32]:

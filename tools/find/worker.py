@@ -15,10 +15,11 @@ from PIL import Image
 from sensorium.worker import Failed, Refused
 
 from .concept import Concept, Concepts
-from .cut import Instance, cut, instances
+from .cut import Instance
 from .efficientnet import load_network
+from .outline import outlines
 from .phrase import head_of
-from .views import View, heat, look
+from .views import View, heat, look, posterior_under
 from .words import Words
 
 LOOKED_AT = 1024
@@ -63,7 +64,7 @@ class Find:
         picture = _within(_opaque(image), LOOKED_AT)
         views = self._look(picture)
         concept = self._concepts.of(head, views)
-        found = _pieces(picture, views, concept, at_most) if concept.score >= FOUND else []
+        found = self._outlines(picture, views, concept, at_most) if concept.score >= FOUND else []
         masks = _to_size([each.mask for each in found], image.size)
         scores = [round(concept.score * each.share, 4) for each in found]
         boxes = np.array([_box(mask) for mask in masks], np.float32).reshape(-1, 4)
@@ -78,6 +79,15 @@ class Find:
         while len(self._views) > REMEMBERED:
             self._views.popitem(last=False)
         return self._views[key]
+
+    def _outlines(self, picture: Image.Image, views: list[View], concept: Concept, most: int) -> list[Instance]:
+        small = _within(picture, CUT_AT)
+        hot = heat(views, concept.classes, concept.weights, small.width, small.height)
+
+        def likeness(mask: NDArray[np.bool_]) -> float:
+            return concept.share(posterior_under(self._network, small, mask, self._device))
+
+        return outlines(np.asarray(small), hot, likeness, most)
 
     def _named(self, concept: Concept) -> list[dict[str, Any]]:
         best = np.argsort(-concept.weights)[:MOST_NAMED]
@@ -107,12 +117,6 @@ def _within(picture: Image.Image, side: int) -> Image.Image:
     shrink = min(1.0, side / max(picture.size))
     size = (max(1, round(picture.width * shrink)), max(1, round(picture.height * shrink)))
     return picture if shrink == 1 else picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-
-def _pieces(picture: Image.Image, views: list[View], concept: Concept, most: int) -> list[Instance]:
-    small = _within(picture, CUT_AT)
-    hot = heat(views, concept.classes, concept.weights, small.width, small.height)
-    return instances(cut(np.asarray(small), hot), hot, most)
 
 
 def _to_size(masks: list[NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.bool_]:
