@@ -67,6 +67,13 @@ async def carry_out(flow: Flow, database: Path) -> None:
             f"the runs in {database} cannot be kept: {error}; free the disk, give the right to write, or move "
             "SENSORIUM_HOME"
         ) from error
+    except Exception as error:
+        if bodies:
+            raise
+        raise OperatorError(
+            f"what {database} holds of run {flow.context.run} cannot be read: it is damaged, or of another version; "
+            "start a new run: calls that were completed are not made again"
+        ) from error
 
 
 async def _until_ended(invocation: asyncio.Future[Any], bodies: set[asyncio.Task[Any]]) -> None:

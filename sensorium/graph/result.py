@@ -35,7 +35,7 @@ class NodeReport:
     node: str
     """Path in the run: `cut`, or `album/caption` within a graph that a node calls."""
     kind: str
-    """`tool`, `agent` or `graph`."""
+    """`tool`, `agent` or `graph`; empty for a node of a called graph that was skipped."""
     callee: str
     status: NodeStatus
     """`cancelled` where something that it depends on gave nothing."""
@@ -48,9 +48,10 @@ class NodeReport:
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `nodes` in JSON output."""
+        callee = {self.kind: self.callee} if self.kind else {}
         told: dict[str, Any] = {
             "node": self.node,
-            self.kind: self.callee,
+            **callee,
             "status": self.status,
             "seconds": round(self.seconds, 4),
             "cached": self.cached,
@@ -82,15 +83,16 @@ class Result:
         default_factory=dict[Path, dict[str, Saved]], repr=False, compare=False
     )
 
-    def __getitem__(self, port: str) -> Value:
+    def __getitem__(self, port: str) -> Any:
         if port not in self.outputs:
             raise KeyError(f"no output {port!r}; {meant(port, self.outputs, 'the outputs are')}")
         return self.outputs[port]
 
     def __getattr__(self, port: str) -> Any:
-        if port.startswith("_") or port not in self.outputs:
-            raise AttributeError(f"no output {port!r}; {meant(port, self.outputs, 'the outputs are')}")
-        return self.outputs[port]
+        outputs: Mapping[str, Value] = self.__dict__.get("outputs", {})
+        if port.startswith("_") or port not in outputs:
+            raise AttributeError(f"no output {port!r}; {meant(port, outputs, 'the outputs are')}")
+        return outputs[port]
 
     def save(self, folder: str | Path) -> dict[str, list[Path]]:
         """Writes the media among the outputs into a folder, each file at once or not at all.

@@ -17,7 +17,7 @@ from sensorium.graph.control import Control
 from sensorium.graph.flow import Flow
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.options import RunOptions
-from sensorium.graph.outcome import NodeOutcome
+from sensorium.graph.outcome import NodeOutcome, NodeStatus
 from sensorium.graph.result import ErrorReport, NodeReport, Result
 from sensorium.graph.services import Services
 from sensorium.parts import Value
@@ -106,9 +106,12 @@ def _report_of(event: NodeFinished | NodeFailed | NodeSkipped) -> NodeReport:
         case NodeFailed(callee=callee):
             kind, _, name = callee.partition(" ")
             told = ErrorReport(event.kind, event.message, event.node)
-            return NodeReport(event.node, kind, name, "failed", event.seconds, cached=False, error=told)
+            status: NodeStatus = (
+                "paused" if event.kind == "paused" else "refused" if event.kind == "refused" else "failed"
+            )
+            return NodeReport(event.node, kind, name, status, event.seconds, cached=False, error=told)
         case NodeSkipped():
-            return NodeReport(event.node, "node", "", "skipped", 0.0, cached=False, why=event.why)
+            return NodeReport(event.node, "", "", "skipped", 0.0, cached=False, why=event.why)
 
 
 def _reports(flow: Flow, watch: _Watch) -> Iterator[NodeReport]:

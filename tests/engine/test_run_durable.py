@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ormsgpack
 import pytest
 import pytest_asyncio
 
@@ -226,6 +227,38 @@ async def test_a_disk_that_takes_no_run_is_an_operators_matter(project: Scratch)
     with pytest.raises(OperatorError, match="cannot be kept") as raised:
         await graph.arun(words="hey")
     assert raised.value.result.status == "failed"
+
+
+def calling(module: str, name: str, argument: str) -> bytes:
+    """What a permissive reader of checkpoints would call `module.name(argument)` for."""
+    from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG  # the engine imports LangGraph first
+
+    return ormsgpack.packb(ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, ormsgpack.packb((module, name, argument))))
+
+
+async def test_a_checkpoint_that_names_a_callable_has_nothing_called(project: Scratch) -> None:
+    graph = shouting(project)
+    first = await graph.arun(words="hey")
+    mark = project.home / "called"
+    database = sqlite3.connect(project.home / "runs.sqlite")
+    with database:
+        row = calling("os", "mkdir", str(mark))
+        database.execute("UPDATE checkpoints SET type = 'msgpack', checkpoint = ?", (row,))
+        database.execute("UPDATE writes SET type = 'msgpack', value = ?", (row,))
+    database.close()
+    with pytest.raises(OperatorError, match="cannot be read"):
+        await graph.arun(words="hey", options=RunOptions(run=first.run))
+    assert not mark.exists()
+    assert (await graph.arun(words="hey")).loud == Text("HEY")
+
+
+async def test_langgraph_that_would_read_checkpoints_unsafely_is_refused(
+    project: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langgraph.checkpoint.serde._msgpack.STRICT_MSGPACK_ENABLED", False)
+    with pytest.raises(OperatorError, match="LANGGRAPH_STRICT_MSGPACK=true"):
+        await shouting(project).arun(words="hey")
+    assert calls(project) == []
 
 
 class Door:
