@@ -14,14 +14,14 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
 from sensorium.agent import Agent, Card, Script
-from sensorium.model.contract import Ask
+from sensorium.model.contract import Ask, Model, ModelEvent, Reply, Usage
 from sensorium.parts import Audio, Blob, Boxes, Image, Masks, Text, Value
 from sensorium.project import Project
 from sensorium.store import Store
@@ -87,7 +87,7 @@ async def first_tool(agent: Agent, recorder: Recorder, request: str, parts: Mapp
 class Shortcut:
     """The model, but for replies whose words nobody looks at here."""
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
         self.num_illegal = 0
         self.choice_s: list[float] = []
@@ -95,22 +95,20 @@ class Shortcut:
     @property
     def identity(self) -> str:
         """That of the model."""
-        return str(self.model.identity)  # type: ignore[attr-defined]
+        return self.model.identity
 
     def prompt(self, ask: Ask) -> str:
         """That of the model."""
-        return str(self.model.prompt(ask))  # type: ignore[attr-defined]
+        return self.model.prompt(ask)
 
-    async def ask(self, ask: Ask):  # type: ignore[no-untyped-def]
+    async def ask(self, ask: Ask) -> AsyncIterator[ModelEvent]:
         """Asks the model for choices; a text is what the schema wants, an answer is empty."""
-        from sensorium.model.contract import Reply, Usage
-
         if ask.choices is None:
             names = (ask.schema or {}).get("required", [])
             yield Reply(json.dumps(dict.fromkeys(names, "x")), Usage(0, 0), "stop")
             return
         began_s = perf_counter()
-        async for event in self.model.ask(ask):  # type: ignore[attr-defined]
+        async for event in self.model.ask(ask):
             if isinstance(event, Reply):
                 self.choice_s.append(perf_counter() - began_s)
                 self.num_illegal += event.text not in ask.choices
@@ -133,11 +131,10 @@ def table(rows: list[Row]) -> dict[str, dict[str, str]]:
     }
 
 
-async def measure(profile: str, requests: Path, limit: int | None) -> int:
+async def measure(profile: str, lines: list[str]) -> int:
     """Runs the requests; 0 where the limit is reached and no call was illegal."""
     project = Project(None, profile=profile)
     entry = project.catalogue.agents["assistant"]
-    lines = requests.read_text(encoding="utf-8").splitlines()[1 : None if limit is None else limit + 1]
     spec = entry.spec.model_copy(update={"inputs": {**entry.spec.inputs, "boxes": "boxes?", "masks": "masks?"}})
     model = Shortcut(await project.model(spec.model))
     tools = project.catalogue.tools
@@ -191,7 +188,8 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="only the first so many requests")
     parser.add_argument("--requests", type=Path, default=HERE / "routing.tsv")
     given = parser.parse_args()
-    return asyncio.run(measure(given.profile, given.requests, given.limit))
+    lines = given.requests.read_text(encoding="utf-8").splitlines()[1:]
+    return asyncio.run(measure(given.profile, lines[: given.limit]))
 
 
 if __name__ == "__main__":
