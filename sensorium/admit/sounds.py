@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import soundfile  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs] - it has neither
+import soundfile  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from sensorium import media
 from sensorium.admit.files import size_of

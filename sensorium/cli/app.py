@@ -61,8 +61,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _leave("interrupted", 130)
     except TyperException as error:
-        error.show()
-        sys.exit(2)
+        _leave(error.format_message() or f"{error.__class__.__name__}", 2)
     except SensoriumError as error:
         _leave(str(error), error.exit_code)
     except BrokenPipeError:

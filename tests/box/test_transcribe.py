@@ -13,7 +13,7 @@ import jiwer
 import numpy as np
 import numpy.typing as npt
 import pytest
-import soundfile  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs] - it has neither
+import soundfile  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 import sensorium
 from sensorium.checkpoint.convert_whisper import convert, read_variables

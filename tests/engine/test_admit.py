@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs] - it has neither
+import soundfile  # pyright: ignore[reportMissingTypeStubs] - it has none
 from PIL import Image as PillowImage
 
 from sensorium.admit import Admission

@@ -67,7 +67,7 @@ async def test_of_equal_calls_at_once_one_flies(tmp_path: Path) -> None:
                 await results.keep("a", b"1", run="r", node="n")
         return results.get("a")
 
-    assert await asyncio.gather(call(), call(), call()) == [b"1", b"1", b"1"]
+    assert list(await asyncio.gather(call(), call(), call())) == [b"1", b"1", b"1"]
     assert flown == ["a"]
 
 
