@@ -33,7 +33,9 @@ def open_tool(name: str, **checkpoints: Path) -> Tool:
 def call(tool: Tool, **inputs: object) -> Called:
     """One call, the only one of its batch."""
     answer = tool.run([inputs])
-    said = [answer] if isinstance(answer, list) else list(cast("Iterator[object]", answer))
+    said: list[object] = (
+        [cast("object", answer)] if isinstance(answer, list) else list(cast("Iterator[object]", answer))
+    )
     results = cast("list[dict[str, Any] | None]", said.pop())
     assert len(results) == 1, "one result for one call"
     failures = [event for event in said if isinstance(event, Failed)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from skimage import data
 from sensorium.worker.folder import Tool
 
 from .in_process import call, open_tool
+
+pytestmark = pytest.mark.models
 
 PAGE = """Region-based segmentation
 Let us first determine markers of the coins and the
@@ -42,7 +45,8 @@ TABLE = "Item Price\nTea 2.50\nCake 4.00"
 
 
 def test_a_photographed_page_is_read_in_order(read: Tool) -> None:
-    outputs = call(read, image=Image.fromarray(data.page())).outputs
+    page: Any = data.page  # scikit-image leaves its types open
+    outputs = call(read, image=Image.fromarray(page())).outputs
     lines = outputs["text"].splitlines()
     assert lines[:6] == PAGE.splitlines()
     assert lines[6].startswith("markers")
@@ -92,7 +96,7 @@ def test_rows_of_a_page_askew_stay_together(read: Tool, degrees: int) -> None:
     assert call(read, image=askew).outputs["text"] == text
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (20, 900), (20_000, 40), (200, 200)])
+@pytest.mark.parametrize("size", [(1, 1), (200, 200), (1, 900), (20_000, 40)])
 def test_a_picture_without_text_gives_no_lines(read: Tool, size: tuple[int, int]) -> None:
     outputs = call(read, image=Image.new("RGB", size, "white")).outputs
     assert outputs["text"] == ""
@@ -116,8 +120,7 @@ def test_text_without_a_margin_is_read_where_it_is(read: Tool, ink: str, paper: 
 
 def test_each_picture_of_a_batch_has_its_own_text(read: Tool) -> None:
     blank = Image.new("RGB", (300, 100), "white")
-    results = read.run([{"image": table()}, {"image": blank}])
-    assert isinstance(results, list)
+    results = cast("list[dict[str, Any]]", read.run([{"image": table()}, {"image": blank}]))
     assert [result["text"] for result in results] == [TABLE, ""]
 
 

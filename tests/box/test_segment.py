@@ -1,8 +1,12 @@
 """Boxes and points to masks."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (torch, transformers and safetensors leave types open)
+
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
+from skimage import data
 from transformers import (
     SamConfig,
     SamImageProcessorPil,
@@ -23,6 +28,10 @@ from transformers import (
     SamVisionConfig,
 )
 
+import sensorium
+from sensorium.errors import CallerError
+from sensorium.host.environment import Environments
+from sensorium.project.folders import home_folder
 from sensorium.worker import Progress
 from sensorium.worker.folder import Tool
 
@@ -198,16 +207,23 @@ def test_a_picture_too_thin_for_the_checkpoint_is_refused(segment: Tool) -> None
     assert "too thin" in refusal(segment, image=noise(1000, 1), boxes=boxes((0, 0, 9, 1)))
 
 
+SQUARE = {"height": SIDE, "width": SIDE}
+
+
+def small_processor() -> Any:
+    """What prepares pictures and prompts for the small SAM."""
+    return cast("Any", SamProcessor)(SamImageProcessorPil(size={"longest_edge": SIDE}, pad_size=SQUARE))
+
+
 def test_the_masks_are_those_of_transformers_itself(segment: Tool, small_sam: Path) -> None:
-    model = SamModel.from_pretrained(small_sam).eval()
-    size = {"height": SIDE, "width": SIDE}
-    processor = SamProcessor(SamImageProcessorPil(size={"longest_edge": SIDE}, pad_size=size))
+    model: Any = SamModel.from_pretrained(small_sam)
+    processor = small_processor()
     inputs = processor(images=noise(), input_boxes=[BOXES.tolist()], return_tensors="pt")
     prompts = {"pixel_values": inputs["pixel_values"], "input_boxes": inputs["input_boxes"].float()}
     with torch.inference_mode():
-        answer = model(**prompts, multimask_output=False)
+        answer = model.eval()(**prompts, multimask_output=False)
     expected = processor.image_processor.post_process_masks(
-        answer.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"], pad_size=size
+        answer.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"], pad_size=SQUARE
     )[0][:, 0]
     outputs = call(segment, image=noise(), boxes=BOXES).outputs
     assert (outputs["masks"] == expected.numpy()).mean() > 0.999
@@ -217,8 +233,7 @@ def test_the_masks_are_those_of_transformers_itself(segment: Tool, small_sam: Pa
 def test_a_checkpoint_may_bring_its_own_processor(small_sam: Path, segment: Tool, tmp_path: Path) -> None:
     for file in small_sam.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    size = {"height": SIDE, "width": SIDE}
-    SamProcessor(SamImageProcessorPil(size={"longest_edge": SIDE}, pad_size=size)).save_pretrained(tmp_path)
+    small_processor().save_pretrained(tmp_path)
     own = call(open_tool("segment", sam=tmp_path), image=noise(), boxes=BOXES).outputs
     assert (own["masks"] == call(segment, image=noise(), boxes=BOXES).outputs["masks"]).all()
 
@@ -255,3 +270,86 @@ def test_the_environment_of_segment_anything_is_pinned() -> None:
     for name in ("requirements-segment-anything.txt", "requirements-segment-anything.no-deps.txt"):
         lines = [line for line in (folder / name).read_text().splitlines() if line and not line.startswith("#")]
         assert all(re.fullmatch(r"[a-z-]+==[\w.]+", line) for line in lines), lines
+
+
+PROJECT = """\
+sensorium: 1
+name: original-sam
+profile: original
+profiles:
+  original: {tools: {segment: {environment: requirements-segment-anything.txt}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def coins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-image's photograph of coins, 384 x 303 pixels."""
+    load_coins: Any = data.coins  # scikit-image leaves its types open
+    path = tmp_path_factory.mktemp("coins") / "coins.png"
+    Image.fromarray(load_coins()).save(path)
+    return path
+
+
+COINS = [[127, 28, 179, 74], [192, 30, 243, 73], [255, 34, 297, 72]]
+
+
+def discs() -> NDArray[np.bool_]:
+    """The ellipses in those boxes, which is what the coins there are."""
+    rows, columns = np.mgrid[:303, :384]
+    return np.array(
+        [
+            ((columns - (x0 + x1) / 2) / (x1 - x0)) ** 2 + ((rows - (y0 + y1) / 2) / (y1 - y0)) ** 2 < 0.25
+            for x0, y0, x1, y1 in COINS
+        ]
+    )
+
+
+def overlaps(masks: NDArray[np.bool_]) -> list[float]:
+    """IoU of each mask with its coin."""
+    return [float((mask & disc).sum() / (mask | disc).sum()) for mask, disc in zip(masks, discs(), strict=True)]
+
+
+def cut(image: Path, *, project: Path | None = None, **prompts: Any) -> Any:
+    """One run of the tool by itself, in its worker."""
+    return sensorium.load("segment", project=project).run(image=image, **prompts)
+
+
+@pytest.mark.models
+def test_coins_are_cut_by_their_boxes(coins: Path) -> None:
+    result = cut(coins, boxes=COINS)
+    assert min(overlaps(result["masks"].load())) > 0.85
+    assert result["embedding"].shape == (1, 256, 64, 64)
+
+
+@pytest.mark.models
+def test_a_coin_is_cut_by_a_point_on_it(coins: Path) -> None:
+    points = [[(x0 + x1) / 2, (y0 + y1) / 2] for x0, y0, x1, y1 in COINS]
+    result = cut(coins, points=points)
+    assert min(overlaps(result["masks"].load())) > 0.8
+
+
+@pytest.mark.models
+def test_an_embedding_travels_from_one_run_to_the_next(coins: Path) -> None:
+    first = cut(coins, boxes=COINS)
+    again = cut(coins, boxes=COINS, embedding=first["embedding"])
+    assert (again["masks"].load() == first["masks"].load()).all()
+
+
+@pytest.mark.models
+def test_a_box_outside_the_picture_ends_the_run_with_the_callers_error(coins: Path) -> None:
+    with pytest.raises(CallerError, match=r"boxes\[0\].*384 wide and 303 high"):
+        cut(coins, boxes=[[400, 0, 500, 10]])
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_segment_anything_cuts_the_same_in_its_own_environment(coins: Path, tmp_path: Path) -> None:
+    python = Environments(home_folder()).make(BOX / "segment" / "requirements-segment-anything.txt")
+    assert subprocess.run([python, "-c", "import transformers"], check=False, capture_output=True).returncode
+    (tmp_path / "sensorium.yaml").write_text(PROJECT)
+    original = cut(coins, boxes=COINS, project=tmp_path)
+    usual = cut(coins, boxes=COINS)
+    assert (original["masks"].load() == usual["masks"].load()).mean() > 0.9999
+    assert original["scores"].value == pytest.approx(usual["scores"].value, abs=1e-3)
+    difference = np.abs(original["embedding"].load() - usual["embedding"].load())
+    assert difference.max() < 1e-4
