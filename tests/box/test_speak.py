@@ -137,7 +137,7 @@ async def project() -> AsyncGenerator[sensorium.Project]:
 async def test_each_sentence_is_passed_on_as_it_is_spoken_and_all_make_up_the_whole(project: sensorium.Project) -> None:
     graph = project.graph("speak")
     text = "The first sentence is here. Dr. Smith says the second one, i.e. this. And a third!"
-    events = [event async for event in graph.stream(text=text)]
+    events = [event async for event in graph.stream(text=text, options=sensorium.RunOptions(fresh=True))]
     result = await graph.arun(text=text)
     assert sum(isinstance(event, ItemMade) for event in events) == 3
     assert [event.note for event in events if isinstance(event, NodeProgress)][-1] == "sentence 3 of 3"
@@ -156,9 +156,7 @@ def test_the_same_text_gives_the_same_samples(graph: Graph) -> None:
 @pytest.mark.models
 def test_speed_makes_it_longer_or_shorter(graph: Graph) -> None:
     text = "This is a sentence of some length, to be measured."
-    slow, plain_speed, fast = (
-        graph.run(text=text, **named).audio.seconds for named in ({"speed": 0.5}, {}, {"speed": 2})
-    )
+    slow, plain_speed, fast = (graph.run({"text": text, "speed": speed}).audio.seconds for speed in (0.5, None, 2.0))
     assert slow > 1.5 * plain_speed > 2 * fast
 
 
@@ -184,10 +182,10 @@ def test_whatever_a_text_is_made_of_it_is_said(graph: Graph, text: str) -> None:
 
 @pytest.mark.models
 @pytest.mark.slow
-async def test_ten_thousand_words_are_said_sentence_by_sentence(project: sensorium.Project) -> None:
-    text = "The old man walked slowly down to the quiet sea again. " * 910
+async def test_two_thousand_words_are_said_sentence_by_sentence(project: sensorium.Project) -> None:
+    text = "The old man walked slowly down to the quiet sea again. " * 182
     result = await project.graph("speak").arun(text=text)
-    assert len(result.sentences) == 910
+    assert len(result.sentences) == 182
     assert result.audio.seconds == pytest.approx(sum(sentence.seconds for sentence in result.sentences), abs=0.1)
 
 

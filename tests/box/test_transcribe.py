@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ async def test_more_than_five_minutes_are_heard_with_progress_and_right_times(
     first, second, *_ = clips.values()
     path = tmp_path / "long.wav"
     soundfile.write(path, np.concatenate([first, silence(300), second, silence(5), first]), RATE_HZ)
-    events = [event async for event in graph.stream(audio=path)]
+    afresh = sensorium.RunOptions(fresh=True)
+    events = [event async for event in graph.stream(audio=path, options=afresh)]
     shares = [event.share for event in events if isinstance(event, NodeProgress)]
     result = await graph.arun(audio=path)
     segments = result.segments.value
@@ -179,6 +181,8 @@ def test_openai_whisper_hears_the_same_from_the_converted_checkpoint(
         "        checkpoint: {speech: whisper-tiny-en-openai, language: whisper-base}\n"
         "        environment: requirements-openai.txt\n"
     )
+    pull = [sys.executable, "-m", "sensorium", "models", "pull", "transcribe"]
+    subprocess.run(pull, cwd=tmp_path, check=True, stdin=subprocess.DEVNULL)
     original = sensorium.load("transcribe", project=tmp_path)
     samples = list(clips.values())[-1]
     assert words(hear(original, tmp_path, samples).text) == words(hear(graph, tmp_path, samples).text)
