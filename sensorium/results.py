@@ -13,10 +13,12 @@ from weakref import WeakValueDictionary
 
 from sensorium.errors import OperatorError
 
-__all__ = ["Results"]
+__all__ = ["Results", "make_database"]
 
 _PATIENCE_S = 30.0
 """How long a write waits for another process to finish its own."""
+
+_PAUSE_S = 0.005
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS results (
@@ -34,6 +36,39 @@ _GET_OF_RUN = "SELECT value FROM results WHERE key = ? AND run = ?"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 Row = tuple[str, str, str, float, bytes]
+
+
+def make_database(path: Path) -> None:
+    """Makes an SQLite file with a write-ahead log, its owner's alone, unless it is there.
+
+    SQLite does not wait for another process that is just turning the log on, so this does.
+
+    Raises:
+        sqlite3.Error: The file is no database, or cannot be written.
+        OSError: Its directory cannot be made.
+    """
+    if _has_log(path):
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    end_s = time.monotonic() + _PATIENCE_S
+    with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)) as connection:
+        while not _has_log(path):
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > end_s:
+                    raise
+                time.sleep(_PAUSE_S)
+
+
+def _has_log(path: Path) -> bool:
+    """Source: the SQLite documentation, "Database File Format", section 1.3.3."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:20] == b"\2\2"
+    except FileNotFoundError:
+        return False
 
 
 class Results:
@@ -126,10 +161,8 @@ class Results:
         return self._connection
 
     def _connect(self, patience_s: float) -> sqlite3.Connection:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.touch(mode=0o600)
+        make_database(self.path)
         connection = sqlite3.connect(self.path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(_TABLE)
         connection.execute(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")

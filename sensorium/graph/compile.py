@@ -27,6 +27,7 @@ from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableTy
 
 from sensorium.errors import OperatorError
 from sensorium.graph.flow import Flow
+from sensorium.results import make_database
 
 __all__ = ["carry_out"]
 
@@ -119,18 +120,12 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
 
 @asynccontextmanager
 async def _saver(database: Path) -> AsyncGenerator[AsyncSqliteSaver]:
-    _make(database)
+    make_database(database)
     async with aiosqlite.connect(database, timeout=_PATIENCE_S) as connection:
         saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         await saver.setup()
         await connection.execute("PRAGMA synchronous = NORMAL")
         yield saver
-
-
-def _make(database: Path) -> None:
-    """Makes the file its owner's alone, where it is absent."""
-    database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database.touch(mode=0o600)
 
 
 def _require_strict() -> None:

@@ -55,6 +55,25 @@ async def test_the_loop_goes_on_while_another_writer_holds_the_file(tmp_path: Pa
     assert results.get("b") == b"2"
 
 
+def test_many_processes_may_begin_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite"
+    code = (
+        "import sys; from pathlib import Path; from sensorium.results import Results; sys.stdin.read()\n"
+        "results = Results(Path(sys.argv[1]))\n"
+        "for number in range(50): results.put(f'{sys.argv[2]} {number}', b'1', run='r', node='n')"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), str(index)], stdin=subprocess.PIPE)
+        for index in range(6)
+    ]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.close()
+    assert [child.wait() for child in children] == [0] * 6
+    results = Results(path)
+    assert all(results.get(f"{index} {number}") == b"1" for index in range(6) for number in range(50))
+
+
 async def test_of_equal_calls_at_once_one_flies(tmp_path: Path) -> None:
     results = Results(tmp_path / "results.sqlite")
     flown: list[str] = []
