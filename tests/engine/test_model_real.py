@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
@@ -36,12 +35,11 @@ CHECKPOINTS: dict[str, Literal["llamacpp", "transformers"]] = {
 }
 
 
-@contextmanager
-def pulled(name: str) -> Iterator[tuple[Path, str]]:
+def pulled(name: str) -> tuple[Path, str]:
     """Directory and digest of a checkpoint that is there already."""
     checkpoints = Checkpoints(home_folder(), Project(None).manifests)
     try:
-        yield checkpoints.directory(name), checkpoints.digest(name)
+        return checkpoints.directory(name), checkpoints.digest(name)
     except OperatorError as error:
         pytest.skip(str(error))
 
@@ -49,14 +47,14 @@ def pulled(name: str) -> Iterator[tuple[Path, str]]:
 @pytest.fixture(params=list(CHECKPOINTS))
 async def model(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[HostedModel]:
     name: str = request.param
-    with pulled(name) as (directory, digest):
-        host = WorkerHost(tmp_path, Store(tmp_path / "store"))
-        setting = ModelSetting(checkpoint=name, backend=CHECKPOINTS[name], context_tokens=1024)
-        model = open_model("central", setting, checkpoint=directory, digest=digest, host=host, keep_warm_s=0)
-        assert isinstance(model, HostedModel)
-        yield model
-        await host.unload(model.binding)
-        await host.close()
+    directory, digest = pulled(name)
+    host = WorkerHost(tmp_path, Store(tmp_path / "store"))
+    setting = ModelSetting(checkpoint=name, backend=CHECKPOINTS[name], context_tokens=1024)
+    model = open_model("central", setting, checkpoint=directory, digest=digest, host=host, keep_warm_s=0)
+    assert isinstance(model, HostedModel)
+    yield model
+    await host.unload(model.binding)
+    await host.close()
 
 
 async def reply(model: HostedModel, ask: Ask) -> Reply:
