@@ -132,11 +132,7 @@ async def call_tool(
             return Outcome(outputs, perf_counter() - began_s, cached=True, key=key)
         async with context.gate:
             done = await within(timeout_s, _made(context, placed, inputs, key, timeout_s), context.node)
-        try:
-            value = encode_values(done.outputs)
-        except UnicodeEncodeError as error:
-            raise ToolError(f"tool {entry.spec.name!r} gave text that is not Unicode: {error.reason}") from error
-        await results.keep(key, value, run=context.run, node=context.node)
+        await results.keep(key, _encoded(done.outputs, entry), run=context.run, node=context.node)
     return Outcome(done.outputs, done.seconds, cached=False, key=key)
 
 
@@ -185,6 +181,13 @@ async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node:
         raise DeadlineError(f"{node} took longer than its timeout of {timeout_s:g} s", can_retry=True) from error
     except DeadlineError as error:
         raise DeadlineError(str(error), can_retry=True) from error
+
+
+def _encoded(outputs: dict[str, Value], entry: ToolEntry) -> bytes:
+    try:
+        return encode_values(outputs)
+    except UnicodeEncodeError as error:
+        raise ToolError(f"tool {entry.spec.name!r} gave text that is not Unicode: {error.reason}") from error
 
 
 async def _made(

@@ -60,23 +60,25 @@ async def carry_out_run(
         watch.see(RunFinished(run, "cancelled", perf_counter() - began_s))
         raise
     status, reason = _ended(flow.outcomes(), stopped)
-    seconds = perf_counter() - began_s
-    watch.see(RunFinished(run, status, seconds))
-    reports = tuple(_reports(flow, watch))
-    result = Result(
-        run,
-        checked.source.spec.name,
-        status,
-        flow.outputs(),
-        checked.signature.outputs,
-        reports,
-        seconds,
-        _told(reason),
-    )
+    result = _result(flow, watch, status, reason, perf_counter() - began_s)
+    watch.see(RunFinished(run, status, result.seconds))
     if reason is not None and options.raise_on_failure:
         reason.result = result
         raise reason
     return result
+
+
+def _result(flow: Flow, watch: _Watch, status: RunStatus, reason: SensoriumError | None, seconds: float) -> Result:
+    return Result(
+        flow.context.run,
+        flow.checked.source.spec.name,
+        status,
+        flow.outputs(),
+        flow.checked.signature.outputs,
+        tuple(_reports(flow, watch)),
+        seconds,
+        _told(reason),
+    )
 
 
 class _Watch:
