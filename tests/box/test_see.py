@@ -65,7 +65,7 @@ def test_what_is_transparent_lies_on_white(see: Tool) -> None:
 def test_vectors_of_words_are_those_of_transformers(checkpoints: dict[str, Path], see: Tool) -> None:
     folder = checkpoints["words"]
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()  # type: ignore[no-untyped-call]
+    model = BertModel.from_pretrained(folder, add_pooling_layer=False)
     texts = ["cat", "a much longer phrase about a dog", "x"]
     with torch.inference_mode():
         states = [model(torch.tensor([tokenizer.encode(text).ids])).last_hidden_state[0].mean(0) for text in texts]

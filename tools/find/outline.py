@@ -1,8 +1,8 @@
 """The outline of a thing: cut once, looked at again, and cut wider if something of it was left behind.
 
-Heat is highest on what tells a thing from others, such as the face of a cat. Where the thing fills the picture, much of it
-is then too cold; where it is small, a wide cut takes in what lies around it. Which of the two is the case shows when the
-network looks at the picture without what was cut.
+Heat is highest on what tells a thing from others, such as the face of a cat. Where the thing fills the picture, much of
+it is then too cold; where it is small, a wide cut takes in what lies around it. Which of the two is the case shows when
+the network looks at the picture without what was cut.
 """
 
 from __future__ import annotations
