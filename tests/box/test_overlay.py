@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import sensorium
+from sensorium.errors import CallerError
 from sensorium.worker.folder import Tool
 
 from .in_process import call, open_tool, refusal
@@ -138,3 +142,13 @@ def test_nothing_to_draw_leaves_the_picture(overlay: Tool, masks: object) -> Non
 )
 def test_what_does_not_fit_the_picture_is_the_callers_error(overlay: Tool, inputs: dict[str, object], why: str) -> None:
     assert re.search(why, refusal(overlay, image=grey(), **inputs))
+
+
+def test_it_draws_in_its_own_worker(home: Path, tmp_path: Path) -> None:
+    grey().save(tmp_path / "grey.png")
+    result: Any = sensorium.load("overlay").run(
+        image=tmp_path / "grey.png", boxes=[[100, 50, 300, 250]], labels=["one"]
+    )
+    assert result["image"].open().size == (800, 600)
+    with pytest.raises(CallerError, match=r"boxes\[0\]"):
+        sensorium.load("overlay").run(image=tmp_path / "grey.png", boxes=[[900, 0, 950, 9]])

@@ -12,6 +12,7 @@ import rapidocr
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
+import sensorium
 from sensorium.worker.folder import Tool
 
 from .in_process import call, open_tool
@@ -134,3 +135,11 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(package.rglob("*.onnx"))
     assert call(open_tool("read"), image=table()).outputs["text"] == TABLE
     assert sorted(package.rglob("*.onnx")) == before
+
+
+def test_it_reads_in_its_own_worker(home: Path, tmp_path: Path) -> None:
+    table().save(tmp_path / "table.png")
+    result: Any = sensorium.load("read").run(image=tmp_path / "table.png")
+    assert result["text"].value == TABLE
+    assert result["boxes"].load().shape == (6, 4)
+    assert result["lines"].value[0]["text"] == "Item"
