@@ -78,10 +78,22 @@ class Prompts:
     def answer(self, task: Task, calls: Sequence[Call], notes: Sequence[str], history_chars: int) -> Ask:
         """The answer in words."""
         results = _results(task, calls, notes)
-        said = self.script.results.replace("{results}", results) if results else ""
+        shown = [
+            message
+            for example in self.script.answers
+            if results
+            for message in (
+                Message("user", self._told(fence(example.tool, example.result), example.request)),
+                Message("assistant", example.answer),
+            )
+        ]
         history = trim(task.history, history_chars) if history_chars else ()
-        asked = "\n\n".join(part for part in (task.request, said) if part)
-        return Ask((Message("system", self.script.role), *history, Message("user", asked)), self.answer_tokens)
+        asked = Message("user", self._told(results, task.request))
+        return Ask((Message("system", self.script.role), *shown, *history, asked), self.answer_tokens)
+
+    def _told(self, results: str, request: str) -> str:
+        """A request behind what tools gave; by itself where they gave nothing."""
+        return f"{self.script.results.replace('{results}', results)}\n{request}" if results else request
 
 
 def _request(task: Task, calls: Sequence[Call], history_chars: int) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sensorium.errors import AuthorError, Fault
 
-__all__ = ["Choice", "Filling", "Script"]
+__all__ = ["Answered", "Choice", "Filling", "Script"]
 
-SECTIONS = ("Role", "Choosing", "Choices", "Filling", "Fillings", "Results", "Outputs", "Further")
+SECTIONS = ("Role", "Choosing", "Choices", "Filling", "Fillings", "Results", "Answers", "Outputs", "Further")
 _HEADING = re.compile(r"^## +(.+?) *$", re.MULTILINE)
 _DEFAULTS = Path(__file__).parent / "prompt.md"
 
@@ -39,6 +39,16 @@ class Filling:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An example of an answer from what a tool gave."""
+
+    tool: str
+    result: str
+    request: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What stands in a `prompt.md`. A section that is not there is that of `sensorium/agent/prompt.md`."""
 
@@ -52,6 +62,7 @@ class Script:
     fillings: tuple[Filling, ...]
     results: str
     """How results are told; `{results}` stands for them."""
+    answers: tuple[Answered, ...]
     outputs: str
     """How it writes its further outputs; `{ports}` stands for them."""
     further: tuple[Filling, ...]
@@ -72,6 +83,7 @@ class Script:
             told["Filling"],
             tuple(_filling(line, path) for line in _lines(told["Fillings"])),
             told["Results"],
+            tuple(_answered(line, path) for line in _lines(told["Answers"])),
             told["Outputs"],
             tuple(_further(line, path) for line in _lines(told["Further"])),
         )
@@ -112,6 +124,16 @@ def _filling(line: str, path: str) -> Filling:
     before, written = _halves(line, path, "TOOL | REQUEST => JSON")
     tool, _, request = before.partition(" | ")
     return Filling(tool.strip(), request.strip(), written)
+
+
+def _answered(line: str, path: str) -> Answered:
+    right = "TOOL: RESULT | REQUEST => ANSWER"
+    before, answer = _halves(line, path, right)
+    given, bar, request = before.partition(" | ")
+    tool, colon, result = given.partition(": ")
+    if not bar or not colon:
+        raise AuthorError([Fault(path, 0, 0, f"example {line!r} cannot be read", f"write {right}")])
+    return Answered(tool.strip(), result.strip(), request.strip(), answer)
 
 
 def _further(line: str, path: str) -> Filling:
