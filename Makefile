@@ -29,14 +29,15 @@ lint: env
 	ruff format --check .
 	ruff check .
 	mypy
-	pyright
+	pyright --pythonpath $(BIN)/python
 	lint-imports
 
 fast: env
-	pytest -q -m "not models" tests
+	pytest -q -n 2 -m "not models and not slow" tests
 
 models: env
 	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers
+	pytest -q -m "slow and not models" -n 2 tests
 	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
 
 test: lint fast models

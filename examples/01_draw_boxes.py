@@ -1,6 +1,6 @@
 """A graph built in Python, run on a picture. It needs no weights: the tool that it calls only draws.
 
-    python examples/01_draw_boxes.py [OUT]
+python examples/01_draw_boxes.py [OUT]
 """
 
 from __future__ import annotations

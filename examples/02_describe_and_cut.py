@@ -1,6 +1,6 @@
 """Say what is in a picture and cut out the thing that is asked for.
 
-    python examples/02_describe_and_cut.py [PICTURE] [REQUEST]
+python examples/02_describe_and_cut.py [PICTURE] [REQUEST]
 """
 
 from __future__ import annotations

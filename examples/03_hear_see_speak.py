@@ -22,7 +22,6 @@ REQUEST = "What is in this picture? Please cut out the cat."
 
 async def main(profile: str | None, out: Path) -> None:
     project = sensorium.Project.find(profile=profile)
-    out.mkdir(parents=True, exist_ok=True)
     with Watcher() as watcher:
         options = sensorium.RunOptions(on_event=watcher.see)
         spoken = await project.graph("speak").arun(text=REQUEST, options=options)
@@ -34,7 +33,7 @@ async def main(profile: str | None, out: Path) -> None:
     print(f"request: {out / 'request.wav'}")
     print(f"picture: {picture}")
     print_result(result, out)
-    print(f'\nnext: sensorium chat --attach {picture}     or     sensorium run describe-and-cut picture=@{picture} request="Cut out the cat."')
+    print(f"\nnext: sensorium chat --attach {picture}")
 
 
 if __name__ == "__main__":
@@ -42,4 +41,5 @@ if __name__ == "__main__":
     parser.add_argument("--profile", help="profile to run with")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where pictures and sound go")
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     asyncio.run(main(given.profile, given.out))

@@ -1,6 +1,6 @@
 """Caption every picture of a folder, several at once, and print each as it is ready.
 
-    python examples/04_caption_folder.py FOLDER
+python examples/04_caption_folder.py FOLDER
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from sensorium.events import NodeFinished
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
 
 
-async def main(folder: Path) -> None:
+async def main(pictures: list[Path]) -> None:
     graph = sensorium.load("caption-folder")
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     async for event in graph.stream(pictures=pictures):
         if isinstance(event, NodeFinished) and event.node.startswith("look["):
             number = int(event.node.split("[")[1].rstrip("]"))
@@ -25,4 +24,4 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(sorted(path for path in Path(sys.argv[1]).iterdir() if path.suffix.lower() in ENDINGS)))

@@ -1,6 +1,6 @@
 """A project of one's own: made by `sensorium init`, its tool run from Python. It needs no weights.
 
-    python examples/05_own_tool.py [DIR]
+python examples/05_own_tool.py [DIR]
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_blob, order="sorted")
 
 
 def encode_values(values: dict[str, Value]) -> bytes:
-    """MessagePack of named values, by reference: blobs stand as digest, size and media type. Equal values, equal bytes."""
+    """MessagePack of named values, blobs as digest, size and media type. Equal values, equal bytes."""
     return _encoder.encode(values)
 
 

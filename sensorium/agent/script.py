@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def _choice(line: str, path: str) -> Choice:
 def _filling(line: str, path: str) -> Filling:
     before, written = _halves(line, path, "TOOL | REQUEST => JSON")
     tool, _, request = before.partition(" | ")
-    return Filling(tool.strip(), request.strip(), written)
+    return Filling(tool.strip(), request.strip(), _compact(written, path))
 
 
 def _answered(line: str, path: str) -> Answered:
@@ -138,7 +139,15 @@ def _answered(line: str, path: str) -> Answered:
 
 def _further(line: str, path: str) -> Filling:
     request, written = _halves(line, path, "REQUEST => JSON")
-    return Filling("", request, written)
+    return Filling("", request, _compact(written, path))
+
+
+def _compact(written: str, path: str) -> str:
+    """JSON without free space, as constrained decoding writes it: an example that is spelt otherwise misleads."""
+    try:
+        return json.dumps(json.loads(written), ensure_ascii=False, separators=(",", ":"))
+    except ValueError as error:
+        raise AuthorError([Fault(path, 0, 0, f"example {written!r} is not JSON", str(error))]) from error
 
 
 def _halves(line: str, path: str, right: str) -> tuple[str, str]:

@@ -167,7 +167,9 @@ class Conversation:
         if result.status == "done":
             answer = result.outputs.get("answer")
             said = answer.value if isinstance(answer, Text) else ""
-            media: dict[str, Value] = {port: part for port, part in result.outputs.items() if isinstance(part, Image | Audio)}
+            media: dict[str, Value] = {
+                port: part for port, part in result.outputs.items() if isinstance(part, Image | Audio)
+            }
             self._keep([SessionMessage("user", request, dict(self.at_hand)), SessionMessage("assistant", said, media)])
         return result
 

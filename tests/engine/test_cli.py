@@ -19,7 +19,11 @@ def test_a_strangers_graph_runs_with_his_own_tool_agent_and_model(sensorium: Com
     assert told["outputs"]["name"] == {"type": "text", "text": "Crumbs & Co."}
     assert told["outputs"]["letters"] == {"type": "data", "value": {"Crumbs": 6, "&": 1, "Co.": 3}}
     assert told["outputs"]["slogan_words"] is None
-    assert {node["node"]: node["status"] for node in told["nodes"]} == {"name": "done", "sign": "done", "again": "skipped"}
+    assert {node["node"]: node["status"] for node in told["nodes"]} == {
+        "name": "done",
+        "sign": "done",
+        "again": "skipped",
+    }
 
 
 def test_words_go_to_standard_output_and_talk_to_standard_error(sensorium: Command, elsewhere: Path) -> None:
@@ -75,7 +79,9 @@ def test_a_missing_checkpoint_names_the_command_that_brings_it(sensorium: Comman
     assert "sensorium models pull" in ended.err
 
 
-def test_a_first_project_is_made_checked_and_run(sensorium: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_project_is_made_checked_and_run(
+    sensorium: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert sensorium("init", "mine").code == 0
     monkeypatch.chdir(elsewhere / "mine")
     assert sensorium("check").code == 0

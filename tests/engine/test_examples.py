@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LIGHT = ("01_draw_boxes.py", "05_own_tool.py")
 

@@ -19,7 +19,9 @@ def test_the_tool_in_the_readme_runs(home: Path, elsewhere: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "tool.yaml").write_text(snippet("tool.yaml"))
     (folder / "worker.py").write_text(snippet("worker.py"))
-    assert sensorium.load("shout", project=elsewhere).run(text="good morning", times=2)["text"].value == "GOOD MORNING!!"
+    assert (
+        sensorium.load("shout", project=elsewhere).run(text="good morning", times=2)["text"].value == "GOOD MORNING!!"
+    )
 
 
 def test_every_file_that_the_readme_points_at_is_there() -> None:

@@ -58,7 +58,9 @@ def test_the_wheel_holds_the_whole_box_and_installs_no_generic_name(wheel: Path)
 
 def test_an_empty_environment_lists_the_box(installed: Path, tmp_path: Path) -> None:
     listed = json.loads(call(installed, "list", "--json", home=tmp_path))
-    assert {"see", "segment", "transcribe", "speak", "find", "read", "overlay"} <= {row["name"] for row in listed["tools"]}
+    assert {"see", "segment", "transcribe", "speak", "find", "read", "overlay"} <= {
+        row["name"] for row in listed["tools"]
+    }
     assert "hear-see-speak" in {row["name"] for row in listed["graphs"]}
 
 
