@@ -24,7 +24,7 @@ def test_examples_are_read_line_by_line() -> None:
         ("What is this?", "", "see"),
         ("Cut it => out", "find", "segment"),
     ]
-    assert (script.fillings[0].tool, script.fillings[0].written) == ("find", '{"phrase": "cat"}')
+    assert (script.fillings[0].tool, script.fillings[0].written) == ("find", '{"phrase":"cat"}')
     assert script.further[0].request == "Hi"
 
 
