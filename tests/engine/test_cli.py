@@ -100,13 +100,13 @@ def test_init_leaves_what_is_there_alone(sensorium: Command, elsewhere: Path) ->
 
 def test_check_names_file_line_and_column_of_every_fault(sensorium: Command, elsewhere: Path) -> None:
     (elsewhere / "bad.yaml").write_text(
-        "sensorium: 1\nname: bad\ninputs: {picture: image}\nnodes:\n  look: {tool: sea, with: {image: $picture}}\n"
+        "sensorium: 1\nname: bad\ninputs: {picture: image}\nnodes:\n  look: {tool: seee, with: {image: $picture}}\n"
         "  cut: {tool: segment, with: {image: $pictur}}\noutputs: {labels: $look.labels}\n"
     )
     ended = sensorium("check", "bad.yaml")
     assert ended.code == 2
     assert "bad.yaml:5:16: " in ended.out
-    assert "see" in ended.out
+    assert "did you mean 'see'?" in ended.out
     assert "bad.yaml:6:" in ended.out
 
 
