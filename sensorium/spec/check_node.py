@@ -243,7 +243,7 @@ class NodeCheck:
     # Latents
 
     def _wire_settings(self, callee: Callee) -> None:
-        for port in self.node.wire:
+        for port, setting in self.node.wire.items():
             at, type_ = (*self.path, "wire", port), callee.signature.inputs.get(port)
             if type_ is None:
                 right = self.faults.meant(port, callee.signature.inputs, "its inputs are")
@@ -251,6 +251,10 @@ class NodeCheck:
             elif type_.kind != "latent":
                 found = f"wire: {port} sets how a latent crosses, and input {port!r} of {callee} takes {type_}"
                 self.faults.add(at, found, "remove it", key=True)
+            elif callee.kind == "agent" and "text" not in (setting.rungs or ["text"]):
+                rungs = ", ".join(setting.rungs or [])
+                found = f"{port} may cross by {rungs} alone, and {callee} reads the twins of latents"
+                self.faults.add((*at, "rungs"), found, "add text to rungs, or remove them")
 
     def _twins(self, callee: Callee, feeds: Mapping[str, Feed], scope: Scope) -> dict[str, NodeWire]:
         """The text that says the same as each latent that goes into an agent."""
