@@ -16,7 +16,7 @@ from sensorium.errors import OperatorError
 
 __all__ = ["doctor"]
 
-_MARKS = {"good": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "missing": "[red]missing[/red]"}
+_MARKS = {"good": "[green]ok[/green]", "missing": "[red]missing[/red]"}
 
 
 def doctor(json: Json = False, profile: ProfileName = None, project: ProjectFolder = None) -> None:

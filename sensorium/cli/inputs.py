@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from sensorium.admit import Admission
 from sensorium.errors import CallerError
 from sensorium.parts import Value
+from sensorium.spec.nearest import closest
 from sensorium.spec.ports import PortType
 from sensorium.store import Store
 
@@ -26,8 +26,8 @@ def read_inputs(ports: Mapping[str, PortType], pairs: Sequence[str], store: Stor
         if not equals:
             raise CallerError(f"{pair!r} is not name=value; write {_example(ports)}")
         if name not in ports:
-            near = difflib.get_close_matches(name, ports, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = closest(name, ports)
+            hint = f"did you mean {near}? " if near else ""
             raise CallerError(f"there is no input {name!r}; {hint}inputs: {_listed(ports)}")
         texts.setdefault(name, []).append(text)
     admission = Admission(store)

@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import sensorium
@@ -25,7 +26,7 @@ class Finding:
     """One thing that was looked at."""
 
     what: str
-    state: Literal["good", "note", "missing"]
+    state: Literal["good", "missing"]
     says: str
     """What was found; for what is missing, also the command that mends it."""
 
@@ -38,6 +39,7 @@ def examine(project: Project) -> list[Finding]:
         *_faults(project),
         Finding("profile", "good", f"{project.profile_name}, device auto is {choose_device('auto')}"),
         *_checkpoints(project),
+        *_environments(project),
     ]
 
 
@@ -48,7 +50,10 @@ def _home(project: Project) -> Finding:
         return Finding("home", "missing", str(error))
     free = shutil.disk_usage(home).free
     says = f"{home}, {free / _GIB:.1f} GiB free"
-    return Finding("home", "good" if free > _LOW_DISK_BYTES else "missing", says)
+    if free > _LOW_DISK_BYTES:
+        return Finding("home", "good", says)
+    right = f"free {_LOW_DISK_BYTES / _GIB:.0f} GiB, or set SENSORIUM_HOME to a folder on a larger disk"
+    return Finding("home", "missing", f"{says}; {right}")
 
 
 def _faults(project: Project) -> list[Finding]:
@@ -72,3 +77,15 @@ def _checkpoint(project: Project, name: str, users: list[str]) -> Finding:
     except SensoriumError as error:
         return Finding(f"checkpoint {name}", "missing", f"{error} ({used_by})")
     return Finding(f"checkpoint {name}", "good", used_by)
+
+
+def _environments(project: Project) -> list[Finding]:
+    return [_environment(project, requirements) for requirements in wanted_by_profile(project).environments]
+
+
+def _environment(project: Project, requirements: Path) -> Finding:
+    what = f"environment of {requirements.parent.name}"
+    try:
+        return Finding(what, "good", str(project.environments.python(requirements)))
+    except SensoriumError as error:
+        return Finding(what, "missing", str(error))

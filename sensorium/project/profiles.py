@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from sensorium.errors import AuthorError, CallerError
+from sensorium.spec.nearest import closest
 from sensorium.spec.projectfile import Limits, Profile, ToolSetting
 from sensorium.spec.tool import ToolSpec
 
@@ -22,8 +22,8 @@ def resolve_profile(name: str, profiles: Mapping[str, Profile]) -> Profile:
         AuthorError: A profile extends one that is not there, or itself.
     """
     if name not in profiles:
-        near = difflib.get_close_matches(name, profiles, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = closest(name, profiles)
+        hint = f"did you mean {near}? " if near else ""
         raise CallerError(f"profile {name!r} is unknown; {hint}profiles here: {', '.join(sorted(profiles))}")
     chain: list[str] = []
     cursor: str | None = name

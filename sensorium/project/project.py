@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from sensorium.spec.build import GraphBuilder
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
 from sensorium.spec.manifest import Manifest
+from sensorium.spec.nearest import closest
 from sensorium.spec.projectfile import Limits, ModelSetting, Profile, ProjectFile, ToolSetting
 from sensorium.spec.read import GraphSource, read_project, survey_graph, survey_graph_text
 from sensorium.store import Store
@@ -164,6 +164,11 @@ class Project:
         return self._models[role]
 
     def _open_model(self, role: str, setting: ModelSetting) -> Model:
+        if setting.plan == "whole":
+            raise OperatorError(
+                f"profile {self.profile_name!r} wants plan: whole for role {role!r}, and agents of this version go "
+                "step by step; write plan: steps, or remove it"
+            )
         if setting.checkpoint is None:
             return ScriptedModel(setting.replies)
         return open_model(
@@ -208,6 +213,11 @@ class Project:
         return self.environments.python(requirements) if requirements.is_file() else Path(wanted).expanduser()
 
     def _host(self, tool: ToolEntry, setting: ToolSetting) -> Host:
+        if setting.replicas > 1:
+            raise OperatorError(
+                f"profile {self.profile_name!r} wants {setting.replicas} replicas of tool {tool.spec.name!r}, and "
+                "hosts of this version give one; remove replicas"
+            )
         if setting.host == "worker":
             return self.worker_host
         if setting.host == "inline":
@@ -261,8 +271,8 @@ class Project:
                 return GraphSource(single_node(kind, name, entries[name].spec.signature), None, "")
         self._raise_own_faults(name)
         known = [*self.catalogue.graphs, *self.catalogue.tools, *self.catalogue.agents]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = closest(name, known)
+        hint = f"did you mean {near}? " if near else ""
         raise CallerError(f"there is no graph, tool or agent {name!r}; {hint}`sensorium list` shows what there is")
 
     def _raise_own_faults(self, name: str) -> None:
