@@ -84,7 +84,11 @@ class Folder:
 
     @contextmanager
     def open(self, file: FileSpec, start: int) -> Generator[Opened]:
-        """The file's bytes from its beginning; copying again is cheap."""
+        """The file's bytes from its beginning; copying again is cheap.
+
+        Raises:
+            UnavailableError: It is not there, or cannot be read.
+        """
         path = self._base / Path(_ENV.sub(_variable, self._place.path)).expanduser() / file.name
         try:
             stream = path.open("rb")

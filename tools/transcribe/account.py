@@ -46,5 +46,6 @@ class Account:
         return self.add(window, [Passage(0.0, LEAD_S + window.length_s, f"[speech in {name}]", 0.0, 0.0)])
 
     def refuse_foreign(self, at_least_s: float) -> None:
+        """Raises `Refused` where half of what was heard, and `at_least_s` seconds of it, was in another language."""
         if self.foreign and self.foreign_s >= max(at_least_s, self.heard_s / 2):
             raise Refused(f"The speech sounds like {self.foreign}; transcribe knows English only.", kind="language")

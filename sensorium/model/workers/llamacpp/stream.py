@@ -47,6 +47,12 @@ class Stream:
 
 
 def checked(chunk: dict[str, Any]) -> dict[str, Any]:
+    """The same chunk.
+
+    Raises:
+        TooLong: The prompt does not fit into the context.
+        RuntimeError: It tells of another error of llama.cpp.
+    """
     error = chunk.get("error")
     if error is None:
         return chunk
