@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import re
@@ -54,7 +55,7 @@ class Session:
         """The messages so far; none for a new session."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        lines = self.path.read_bytes().split(b"\n")[:-1]  # a text may hold separators at which str.splitlines cuts
         return [self._message(number, line) for number, line in enumerate(lines, 1)]
 
     def add(self, messages: list[SessionMessage]) -> None:
@@ -71,17 +72,14 @@ class Session:
             }
             for message in messages
         )
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        lines = "".join(json.dumps(record) + "\n" for record in records).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self.path.open("a", encoding="utf-8") as target:
-                target.write(text)
-                target.flush()
-                os.fsync(target.fileno())
+            _append(self.path, lines)
         except OSError as error:
             raise OperatorError(f"session {self.path} cannot be written: {error.strerror or error}") from error
 
-    def _message(self, number: int, line: str) -> SessionMessage:
+    def _message(self, number: int, line: bytes) -> SessionMessage:
         try:
             record: dict[str, Any] = json.loads(line)
             parts = decode_values(base64.b64decode(record["parts"]), self._place)
@@ -90,6 +88,23 @@ class Session:
             raise CallerError(
                 f"{self.path}:{number}: not a message of a session ({error}); remove the line, or name another session"
             ) from error
+
+
+def _append(path: Path, lines: bytes) -> None:
+    """Adds all of the lines or none: what a full disk took of them is taken back, and so is a torn line of before."""
+    with path.open("a+b", buffering=0) as target:
+        fcntl.flock(target, fcntl.LOCK_EX)
+        target.seek(0)
+        whole = target.read().rfind(b"\n") + 1
+        target.truncate(whole)
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[target.write(rest) :]
+            os.fsync(target.fileno())
+        except OSError:
+            target.truncate(whole)
+            raise
 
 
 class Conversation:
