@@ -5,8 +5,6 @@ An environment counts as made when it holds `.complete`, which is written last: 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -15,12 +13,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 from sensorium.errors import OperatorError
+from sensorium.host.lock import locked
 
 __all__ = ["Environments"]
 
@@ -83,7 +81,8 @@ class Environments:
         place = self.place(requirements)
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(place.with_suffix(".lock")):
+            trouble = f"another command has been making {place} for {_LOCK_S / 3600:g} h; end it"
+            with locked(place.with_suffix(".lock"), _LOCK_S, trouble):
                 if not (place / ".complete").is_file():
                     _make(place, requirements, on_progress)
         except OSError as error:
@@ -174,18 +173,3 @@ def _say(command: list[str], requirements: Path, on_progress: Callable[[str], No
             f"the environment for {requirements} cannot be made: {' '.join(command[1:3])} ended with exit code "
             f"{child.returncode}; look at the network and the requirements. Its last lines:\n{lines}"
         )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Generator[None]:
-    with path.open("ab") as lock:
-        due = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > due:
-                    raise OperatorError(f"another command has been making {path.stem} for an hour; end it") from None
-                time.sleep(0.2)
-        yield

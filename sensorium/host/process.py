@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -36,6 +35,7 @@ import msgspec
 from sensorium.errors import OperatorError
 from sensorium.host.contract import Binding
 from sensorium.host.engine import engine_digest, package_parent, staged_engine
+from sensorium.host.lock import locked
 from sensorium.worker.frames import Start
 
 __all__ = ["Found", "ProcessState", "connect", "exit_words", "find_or_start", "kill", "known", "last_words", "place_of"]
@@ -103,12 +103,13 @@ def find_or_start(home: Path, binding: Binding, grace_s: float) -> Found:
         OperatorError: The directory cannot be written or is open to others, or the interpreter cannot be started.
     """
     directory = place_of(home, binding)
+    lock = directory / "lock"
     for child in list(_children.values()):
         child.poll()
     try:
         _make_private(home / "workers")
         _make_private(directory)
-        with _locked(directory):
+        with locked(lock, _LOCK_S, f"{lock} has been held for {_LOCK_S:g} s; another command hangs: end it"):
             sock = connect(directory)
             if sock is not None:
                 return Found(sock, _read_state(directory), directory, is_new=False)
@@ -295,23 +296,6 @@ def _short_path(directory: Path) -> Generator[str]:
         yield f"/proc/self/fd/{handle}/socket"
     finally:
         os.close(handle)
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Generator[None]:
-    with (directory / "lock").open("ab") as lock:
-        due = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > due:
-                    raise OperatorError(
-                        f"{directory / 'lock'} has been held for {_LOCK_S:g} s; another command hangs: end it"
-                    ) from None
-                time.sleep(0.01)
-        yield
 
 
 def _make_private(directory: Path) -> None:
