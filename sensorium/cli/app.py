@@ -61,7 +61,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _leave("interrupted", 130)
     except TyperException as error:
-        _leave(error.format_message() or f"{error.__class__.__name__}", 2)
+        if not (message := error.format_message()):
+            sys.exit(2)  # called bare: the help stands there already
+        _leave(message, 2)
     except SensoriumError as error:
         _leave(str(error), error.exit_code)
     except BrokenPipeError:

@@ -33,8 +33,8 @@ def check(
     else:
         for fault in faults:
             typer.echo(str(fault))
-        good = f"{len(paths)} graph{'s' if len(paths) != 1 else ''} checked"
-        typer.echo(f"{good}, {len(faults)} faults" if faults else f"{good}, all right", err=True)
+        good = f"{_count(len(paths), 'graph')} checked"
+        typer.echo(f"{good}, {_count(len(faults), 'fault')}" if faults else f"{good}, all right", err=True)
     if faults:
         raise typer.Exit(AuthorError.exit_code)
 
@@ -45,6 +45,10 @@ def _faults(door: sensorium.Project, path: Path) -> tuple[Fault, ...]:
     except AuthorError as error:
         return error.faults
     return ()
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
 def _record(fault: Fault) -> dict[str, object]:

@@ -68,8 +68,9 @@ def _ports(ports: dict[str, PortType]) -> dict[str, str]:
 
 def _print(title: str, rows: list[dict[str, object]]) -> None:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for heading in ("name", "takes", "gives", "about"):
-        table.add_column(heading, style="cyan" if heading == "name" else None, overflow="fold")
+    table.add_column("name", style="cyan", no_wrap=True)  # whole, to be copied
+    for heading in ("takes", "gives", "about"):
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(str(row["name"]), _signature(row["inputs"]), _signature(row["outputs"]), str(row["about"]))
     console = Console(markup=False, highlight=False)

@@ -86,9 +86,10 @@ def _row(checkpoints: Checkpoints, name: str, used_by: list[str]) -> _Row:
 
 def _print_rows(rows: list[_Row]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "licence", "size", "state"):
+    table.add_column("name", no_wrap=True)  # whole, to be copied
+    for heading in ("licence", "size", "state"):
         table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
-    table.add_column("used by", overflow="fold", min_width=18)
+    table.add_column("used by", overflow="fold")
     for row in rows:
         count = row.disk_bytes if row.state == "present" else row.bytes
         size = _size(count) if count else "made here"

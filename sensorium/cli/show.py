@@ -30,10 +30,14 @@ def exit_code(result: Result) -> int:
 
 
 def print_result(result: Result, folder: Path) -> None:
-    """Every output by name: words as they are, media as the paths of files written below `folder`."""
+    """Every output by name: words as they are, media as the paths of files written below `folder`.
+
+    Of a run that failed, only what there is.
+    """
     files = result.save(folder)
     for name, value in result.outputs.items():
-        _print_output(name, value, files.get(name, []))
+        if value is not None or result.error is None:
+            _print_output(name, value, files.get(name, []))
     if result.error is not None:
         typer.echo(f"sensorium: {result.error.node or result.graph}: {result.error.message}", err=True)
 

@@ -78,7 +78,7 @@ class Watcher:
                 self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
             case NodeFailed(node=node, callee=callee, message=message):
                 self._end(node)
-                self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(message)}")
+                self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(_bare(message, callee))}")
             case ToolCalled(tool=tool, status=status, message=message):
                 mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"
                 self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
@@ -97,3 +97,8 @@ class Watcher:
     def _say(self, line: str) -> None:
         if not self._quiet:
             self._console.print(line)
+
+
+def _bare(message: str, callee: str) -> str:
+    """The message without the name that it begins with where that stands beside it."""
+    return message.removeprefix(f"{callee}: ")
