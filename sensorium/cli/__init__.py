@@ -3,6 +3,11 @@
 The engine loads when a command runs, through the lazy names of `sensorium`, so that `--help` stays quick.
 """
 
-from sensorium.cli.app import app, main
+import sys
+
+try:
+    from sensorium.cli.app import app, main
+except KeyboardInterrupt:  # before there is a command that could say so
+    sys.exit(130)
 
 __all__ = ["app", "main"]

@@ -121,11 +121,33 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
 @asynccontextmanager
 async def _saver(database: Path) -> AsyncGenerator[AsyncSqliteSaver]:
     make_database(database)
-    async with aiosqlite.connect(database, timeout=_PATIENCE_S) as connection:
+    async with _connected(database) as connection:
         saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         await saver.setup()
         await connection.execute("PRAGMA synchronous = NORMAL")
         yield saver
+
+
+@asynccontextmanager
+async def _connected(database: Path) -> AsyncGenerator[aiosqlite.Connection]:
+    """A connection that is closed before the loop is, even where opening or closing it is interrupted."""
+
+    async def connect() -> aiosqlite.Connection:
+        return await aiosqlite.connect(database, timeout=_PATIENCE_S)
+
+    async def close() -> None:
+        await (await opening).close()
+
+    opening = asyncio.ensure_future(connect())
+    try:
+        yield await asyncio.shield(opening)
+    finally:
+        closing = asyncio.ensure_future(close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])
+            raise
 
 
 def _require_strict() -> None:

@@ -84,8 +84,15 @@ def describe(error: BaseException) -> str:
     """The error in one line, with the line of the tool's own file that it came through last."""
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code!r}){_place(error)}"
-    text = " ".join(str(error).split())
-    return f"raised {type(error).__name__}{': ' if text else ''}{text[:1000]}{_place(error)}"
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(_words(error).split())[:1000])
+    return f"raised {type(error).__name__}{': ' if text else ''}{text}{_place(error)}"
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as worse:  # an error of the tool's own may not know how to say itself
+        return f"(its text cannot be had: {type(worse).__name__})"
 
 
 def _raised(error: BaseException, num_calls: int) -> Failure:
