@@ -66,15 +66,23 @@ def main() -> None:
         _leave(message, 2)
     except SensoriumError as error:
         _leave(str(error), error.exit_code)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer's own answer to a closed pipe is to exit with 1
+            _leave_pipe()
+        raise
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _leave_pipe()
     except Exception as error:
         if os.environ.get("SENSORIUM_DEBUG"):
             traceback.print_exc()
         _leave(
             f"this is a fault of Sensorium itself: {type(error).__name__}: {error} (SENSORIUM_DEBUG=1 shows where)", 1
         )
+
+
+def _leave_pipe() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _leave(message: str, code: int) -> None:

@@ -174,6 +174,8 @@ def survey_file(path: str | Path) -> Document:
         AuthorError: It cannot be read on.
     """
     name = str(path)
+    if Path(path).is_fifo():  # would be waited for without end
+        raise AuthorError([Fault(name, 0, 0, "cannot read the file: it is a pipe", "")])
     try:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

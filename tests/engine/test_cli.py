@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +154,11 @@ def test_one_message_is_answered_as_json(sensorium: Command, elsewhere: Path) ->
 
 def test_the_version_is_printed(sensorium: Command) -> None:
     assert sensorium("--version").out.startswith("sensorium 0.")
+
+
+def test_a_closed_pipe_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "sensorium", "list"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, b"")
