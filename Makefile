@@ -1,5 +1,6 @@
 # make demo    sets everything up and runs the demo
 # make test    sets everything up, checks the code and runs every test
+#              make demo PROFILE=small: the smaller language model
 .DEFAULT_GOAL := help
 .PHONY: help env weights demo test lint fast models bench lock wheel clean
 

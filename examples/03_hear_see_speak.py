@@ -33,7 +33,8 @@ async def main(profile: str | None, out: Path) -> None:
     print(f"request: {out / 'request.wav'}")
     print(f"picture: {picture}")
     print_result(result, out)
-    print(f"\nnext: sensorium chat --attach {picture}")
+    chosen = f" --profile {profile}" if profile else ""
+    print(f"\nnext: source .venv/bin/activate && sensorium chat{chosen} --attach {picture}")
 
 
 if __name__ == "__main__":

@@ -121,15 +121,17 @@ class Talk:
             "/help": lambda _: typer.echo(_HELP),
             "/tools": lambda _: self._list_tools(),
             "/attach": self._attach,
-            "/save": lambda name: self._conversation.save(self._session(name)),
+            "/save": self._save,
             "/resume": self._resume,
-            "/clear": lambda _: self._conversation.clear(),
+            "/clear": lambda _: self._clear(),
         }
 
     def go_on(self, *, piped: bool) -> None:
         """Turns until the input ends or `/quit`."""
         if not piped:
-            typer.echo(f"{self._conversation.graph.name}: /help tells what can be done, /quit ends", err=True)
+            attached = f", {' and '.join(at_hand)} attached" if (at_hand := self._conversation.at_hand) else ""
+            graph = self._conversation.graph.name
+            typer.echo(f"{graph}{attached}: /help tells what can be done, /quit ends", err=True)
         while (line := self._read(piped=piped)) is not None and line != "/quit":
             if line:
                 self._take(line)
@@ -190,8 +192,17 @@ class Talk:
 
     def _attach(self, path: str) -> None:
         part = self._conversation.attach(path)
+        typer.echo(f"attached: {path}", err=True)
         if isinstance(part, Image) and can_show_pictures():
             show_picture(part.open())
+
+    def _save(self, name: str) -> None:
+        self._conversation.save(self._session(name))
+        typer.echo(f"kept as {name}", err=True)
+
+    def _clear(self) -> None:
+        self._conversation.clear()
+        typer.echo("a new conversation; nothing attached", err=True)
 
     def _resume(self, name: str) -> None:
         session = self._session(name)
@@ -206,5 +217,7 @@ class Talk:
         return Session(self._project.home / "sessions", name, self._project.store)
 
     def _list_tools(self) -> None:
+        catalogue = self._project.catalogue
         for name in self._project.callable_by(self._conversation.graph):
-            typer.echo(name)
+            called = {**catalogue.graphs, **catalogue.agents, **catalogue.tools}[name]
+            typer.echo(f"{name:<14}{called.spec.about}")
