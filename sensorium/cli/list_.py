@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def list_(
     kinds = [kind] if kind else list(Kind)
     rows = {wanted.value: _rows(door, wanted) for wanted in kinds}
     if json:
-        print_json(rows)
+        print_json({name: [asdict(row) for row in entries] for name, entries in rows.items()})
     else:
         for name, entries in rows.items():
             _print(name, entries)
@@ -43,22 +44,25 @@ def list_(
         typer.echo(f"left out: {fault}", err=True)
 
 
-def _rows(door: sensorium.Project, kind: Kind) -> list[dict[str, object]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An entry as the list shows it; the names of the fields are the keys of its JSON."""
+
+    name: str
+    about: str
+    origin: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+def _rows(door: sensorium.Project, kind: Kind) -> list[_Row]:
     entries = getattr(door.catalogue, kind.value)
-    rows: list[dict[str, object]] = []
+    rows: list[_Row] = []
     for name, entry in sorted(entries.items()):
-        if name.startswith("box/"):
-            continue
-        signature = entry.signature if kind is Kind.graphs else entry.spec.signature
-        rows.append(
-            {
-                "name": name,
-                "about": entry.spec.about,
-                "origin": entry.origin,
-                "inputs": _ports(signature.inputs),
-                "outputs": _ports(signature.outputs),
-            }
-        )
+        if not name.startswith("box/"):
+            signature = entry.signature if kind is Kind.graphs else entry.spec.signature
+            inputs, outputs = _ports(signature.inputs), _ports(signature.outputs)
+            rows.append(_Row(name, entry.spec.about, entry.origin, inputs, outputs))
     return rows
 
 
@@ -66,17 +70,17 @@ def _ports(ports: dict[str, PortType]) -> dict[str, str]:
     return {name: str(kind) for name, kind in ports.items()}
 
 
-def _print(title: str, rows: list[dict[str, object]]) -> None:
+def _print(title: str, rows: list[_Row]) -> None:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)  # whole, to be copied
     for heading in ("takes", "gives", "about"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(str(row["name"]), _signature(row["inputs"]), _signature(row["outputs"]), str(row["about"]))
+        table.add_row(row.name, _signature(row.inputs), _signature(row.outputs), row.about)
     console = Console(markup=False, highlight=False)
     console.print(table)
     console.print()
 
 
-def _signature(ports: object) -> str:
-    return "\n".join(f"{name}: {kind}" for name, kind in ports.items()) if isinstance(ports, dict) else ""
+def _signature(ports: dict[str, str]) -> str:
+    return "\n".join(f"{name}: {kind}" for name, kind in ports.items())

@@ -168,6 +168,7 @@ class Talk:
 
         def see(event: Event) -> None:
             if isinstance(event, TextPiece):
+                watcher.make_way()
                 spoken.append(event.text)
                 typer.echo(event.text, nl=False)
             else:
@@ -217,7 +218,6 @@ class Talk:
         return Session(self._project.home / "sessions", name, self._project.store)
 
     def _list_tools(self) -> None:
-        catalogue = self._project.catalogue
+        tools = self._project.catalogue.tools
         for name in self._project.callable_by(self._conversation.graph):
-            called = {**catalogue.graphs, **catalogue.agents, **catalogue.tools}[name]
-            typer.echo(f"{name:<14}{called.spec.about}")
+            typer.echo(f"{name:<14}{tools[name].spec.about if name in tools else 'is not there'}")

@@ -47,6 +47,8 @@ class Watcher:
             console=self._console,
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     def __enter__(self) -> Watcher:
@@ -56,6 +58,10 @@ class Watcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._progress.stop()
+
+    def make_way(self) -> None:
+        """Takes the moving lines away, for text that streams to where they stand: they would wipe it out."""
         self._progress.stop()
 
     def see(self, event: Event) -> None:

@@ -33,7 +33,9 @@ def fill_catalogue(box: Path, project: Path | None) -> Loaded:
     agents = _gather(
         faults, ((path, origin) for home, origin in places for path in members(home, "agents", "agent.yaml")), _agent
     )
-    files = [(path, origin) for home, origin in places for path in sorted((home / "graphs").glob("*.yaml"))]
+    files: list[tuple[Path, Origin]] = [
+        (path, origin) for home, origin in places for path in sorted((home / "graphs").glob("*.yaml"))
+    ]
     sources = _gather(faults, files, _source)
     callables = Catalogue(tools, agents, {})
     graphs = _signatures(sources, callables)

@@ -79,19 +79,31 @@ class Project:
 
     # What a run asks for
 
-    @cached_property
+    @property
     def home(self) -> Path:
         """`SENSORIUM_HOME`: checkpoints, store, environments, runs."""
+        return self._home
+
+    @property
+    def store(self) -> Store:
+        """Where bytes lie."""
+        return self._store
+
+    @property
+    def results(self) -> Results:
+        """Where results of completed calls lie."""
+        return self._results
+
+    @cached_property
+    def _home(self) -> Path:
         return home_folder()
 
     @cached_property
-    def store(self) -> Store:
-        """Where bytes lie."""
+    def _store(self) -> Store:
         return Store(self.home / "store")
 
     @cached_property
-    def results(self) -> Results:
-        """Where results of completed calls lie."""
+    def _results(self) -> Results:
         return Results(self.home / "results.sqlite")
 
     @cached_property
