@@ -163,6 +163,8 @@ class Conversation:
         Raises:
             CallerError: The file is neither, or the graph takes none.
         """
+        if not Path(path).is_file():
+            raise CallerError(f"{path!r} is not a file that is there; attach a picture or a sound")
         refusals: list[str] = []
         for port in ("image", "audio"):
             if port not in self.graph.inputs:
