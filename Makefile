@@ -2,7 +2,7 @@
 # make test    sets everything up, checks the code and runs every test
 #              make demo PROFILE=small: the smaller language model
 .DEFAULT_GOAL := help
-.PHONY: help env weights demo test lint fast models bench lock wheel clean
+.PHONY: help env weights demo test lint fast slow models bench lock wheel clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo 'parts:       env weights lint fast models bench lock wheel clean'
+	@echo 'parts:       env weights lint fast slow models bench lock wheel clean'
 
 env: $(VENV)/.complete
 
@@ -36,12 +36,14 @@ lint: env
 fast: env
 	pytest -q -n 2 -m "not models and not slow" tests
 
+slow: env
+	pytest -q -n 2 -m "slow and not models" tests
+
 models: env
 	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers
-	pytest -q -m "slow and not models" -n 2 tests
 	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
 
-test: lint fast models
+test: lint fast slow models
 
 bench: weights
 	@for file in benchmarks/*.py; do echo "== $$file"; python $$file || exit 1; done
