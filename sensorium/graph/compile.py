@@ -120,34 +120,34 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
 
 @asynccontextmanager
 async def _saver(database: Path) -> AsyncGenerator[AsyncSqliteSaver]:
+    """A saver whose connection is closed before the loop is, even where opening or closing it is interrupted."""
     make_database(database)
-    async with _connected(database) as connection:
-        saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
-        await saver.setup()
-        await connection.execute("PRAGMA synchronous = NORMAL")
-        yield saver
-
-
-@asynccontextmanager
-async def _connected(database: Path) -> AsyncGenerator[aiosqlite.Connection]:
-    """A connection that is closed before the loop is, even where opening or closing it is interrupted."""
-
-    async def connect() -> aiosqlite.Connection:
-        return await aiosqlite.connect(database, timeout=_PATIENCE_S)
-
-    async def close() -> None:
-        await (await opening).close()
-
-    opening = asyncio.ensure_future(connect())
+    opening = asyncio.ensure_future(_open(database))
     try:
-        yield await asyncio.shield(opening)
+        saver = await asyncio.shield(opening)
+        await saver.setup()
+        await saver.conn.execute("PRAGMA synchronous = NORMAL")
+        yield saver
     finally:
-        closing = asyncio.ensure_future(close())
+        closing = asyncio.ensure_future(_close(opening))
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
             await asyncio.wait([closing])
             raise
+
+
+async def _open(database: Path) -> AsyncSqliteSaver:
+    connection = await aiosqlite.connect(database, timeout=_PATIENCE_S)
+    return AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+
+
+async def _close(opening: asyncio.Future[AsyncSqliteSaver]) -> None:
+    """LangGraph writes how a task ended after the run has; a connection closed meanwhile keeps the file locked."""
+    saver = await opening
+    async with saver.lock:
+        await saver.conn.rollback()
+        await saver.conn.close()
 
 
 def _require_strict() -> None:
