@@ -223,7 +223,7 @@ async def pictures(folder: Path) -> dict[str, float]:
 
     await graph.arun(image=PillowImage.frombytes("RGB", (side, side), lots.randbytes(side * side * 3)))
     result = await graph.arun(image=PillowImage.frombytes("RGB", (side, side), lots.randbytes(side * side * 3)))
-    with sqlite3.connect(folder / "runs.sqlite") as database:
+    with sqlite3.connect(folder / "langgraph.sqlite") as database:
         (checkpoints,) = database.execute(
             "SELECT sum(length(checkpoint) + length(metadata)) FROM checkpoints WHERE thread_id = ?", (result.run,)
         ).fetchone()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from sensorium.database import Database, SqliteDatabase
 from sensorium.errors import OperatorError
 from sensorium.graph import Graph
 from sensorium.graph.services import Placed
@@ -61,7 +62,8 @@ class Scratch:
         self.models: dict[str, Model] = {}
         self.allowed: frozenset[str] = frozenset()
         self.store = Store(folder / "store")
-        self.results = Results(folder / "results.sqlite")
+        self.database: Database = SqliteDatabase(folder / "runs.sqlite")
+        self.results = Results(self.database)
         self.host: Host = InlineHost(self.store) if host == "inline" else WorkerHost(folder, self.store)
 
     @property
@@ -156,4 +158,4 @@ class Scratch:
     async def close(self) -> None:
         """Ends the tools."""
         await self.host.close()
-        self.results.close()
+        self.database.close()

@@ -49,7 +49,7 @@ class RunModel:
         key = self._key(ask)
         context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
         async with results.flight(key):
-            outputs = kept(context, key)
+            outputs = await kept(context, key)
             if outputs is not None:
                 reply = _reply(outputs)
                 yield Piece(reply.text)

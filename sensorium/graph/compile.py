@@ -25,9 +25,10 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.func import entrypoint, task  # pyright: ignore[reportMissingTypeStubs] - it has its types within
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - of arguments not used here
 
+from sensorium.database import Database, SqliteDatabase
+from sensorium.database.sqlite import make_database
 from sensorium.errors import OperatorError
 from sensorium.graph.flow import Flow
-from sensorium.results import make_database
 
 __all__ = ["carry_out"]
 
@@ -42,17 +43,17 @@ class _GaveNothing(Exception):
     """A node failed, or something that it depends on did."""
 
 
-async def carry_out(flow: Flow, database: Path) -> None:
+async def carry_out(flow: Flow, database: Database) -> None:
     """Carries out every node of a run; how they ended stands in the flow.
 
     Cancelling cancels every call, and returns when they have ended.
 
     Args:
         flow: The run's top-level graph.
-        database: SQLite file of checkpoints; made where it is absent.
+        database: Where checkpoints are kept.
 
     Raises:
-        OperatorError: The file cannot be used, or LangGraph would read checkpoints unsafely.
+        OperatorError: The database cannot be used, or LangGraph would read checkpoints unsafely.
     """
     _require_strict()
     bodies: set[asyncio.Task[Any]] = set()
@@ -65,15 +66,15 @@ async def carry_out(flow: Flow, database: Path) -> None:
             await _until_ended(invocation, bodies)
     except (sqlite3.Error, OSError) as error:
         raise OperatorError(
-            f"the runs in {database} cannot be kept: {error}; free the disk, give the right to write, or move "
+            f"runs cannot be kept in {database.place}: {error}; free the disk, give the right to write, or move "
             "SENSORIUM_HOME"
         ) from error
     except Exception as error:
         if bodies:
             raise
         raise OperatorError(
-            f"what {database} holds of run {flow.context.run} cannot be read: it is damaged, or of another version; "
-            "start a new run: calls that were completed are not made again"
+            f"what {database.place} holds of run {flow.context.run} cannot be read: it is damaged, or of another "
+            "version; start a new run: calls that were completed are not made again"
         ) from error
 
 
@@ -119,10 +120,12 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
 
 
 @asynccontextmanager
-async def _saver(database: Path) -> AsyncGenerator[AsyncSqliteSaver]:
+async def _saver(database: Database) -> AsyncGenerator[AsyncSqliteSaver]:
     """A saver whose connection is closed before the loop is, even where opening or closing it is interrupted."""
-    make_database(database)
-    opening = asyncio.ensure_future(_open(database))
+    assert isinstance(database, SqliteDatabase)
+    path = database.path.with_name("langgraph.sqlite")
+    make_database(path)
+    opening = asyncio.ensure_future(_open(path))
     try:
         saver = await asyncio.shield(opening)
         await saver.setup()
@@ -137,8 +140,8 @@ async def _saver(database: Path) -> AsyncGenerator[AsyncSqliteSaver]:
             raise
 
 
-async def _open(database: Path) -> AsyncSqliteSaver:
-    connection = await aiosqlite.connect(database, timeout=_PATIENCE_S)
+async def _open(path: Path) -> AsyncSqliteSaver:
+    connection = await aiosqlite.connect(path, timeout=_PATIENCE_S)
     return AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
 
 

@@ -18,6 +18,7 @@ from sensorium.graph.services import Services
 from sensorium.host.contract import Binding, Done, Host, Item, Progress
 from sensorium.parts import Audio, Image, Latent, Masks, Part, Value, decode_values, encode_values, values_digest
 from sensorium.spec.catalogue import ToolEntry
+from sensorium.store import Store
 
 __all__ = ["CallContext", "Outcome", "Placement", "call_key", "call_tool", "kept", "within"]
 
@@ -127,7 +128,7 @@ async def call_tool(
     key = call_key(context, f"tool {placed.identity}", dict(inputs), shared=shared)
     results = context.services.results
     async with results.flight(key):
-        outputs = kept(context, key)
+        outputs = await kept(context, key)
         if outputs is not None:
             return Outcome(outputs, perf_counter() - began_s, cached=True, key=key)
         async with context.gate:
@@ -150,12 +151,17 @@ def call_key(context: CallContext, callee: str, inputs: dict[str, Value], *, sha
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def kept(context: CallContext, key: str) -> dict[str, Value] | None:
+async def kept(context: CallContext, key: str) -> dict[str, Value] | None:
     """The outputs kept under a key; None where there are none, or where their media are gone from the store."""
-    data = context.services.results.get(key, run=context.run if context.fresh else None)
-    if data is None:
-        return None
-    store = context.services.store
+    runs = (context.run,) if context.fresh else None
+    for data in await context.services.results.find(key, runs=runs):
+        outputs = _whole(data, context.services.store)
+        if outputs is not None:
+            return outputs
+    return None
+
+
+def _whole(data: bytes, store: Store) -> dict[str, Value] | None:
     try:
         outputs = decode_values(data, store)
     except msgspec.DecodeError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sensorium.database import Database
 from sensorium.host.contract import Binding, Host
 from sensorium.model.contract import Model
 from sensorium.results import Results
@@ -39,6 +40,11 @@ class Services(Protocol):
     @property
     def store(self) -> Store:
         """Where bytes lie."""
+        ...
+
+    @property
+    def database(self) -> Database:
+        """Where results and runs are kept."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sensorium.checkpoint import Checkpoints
+from sensorium.database import Database, SqliteDatabase
 from sensorium.errors import AuthorError, CallerError, Fault, OperatorError
 from sensorium.graph import Graph, Result, RunOptions
 from sensorium.graph.services import Placed
@@ -90,6 +91,11 @@ class Project:
         return self._store
 
     @property
+    def database(self) -> Database:
+        """Where results and runs are kept."""
+        return self._database
+
+    @property
     def results(self) -> Results:
         """Where results of completed calls lie."""
         return self._results
@@ -103,8 +109,12 @@ class Project:
         return Store(self.home / "store")
 
     @cached_property
+    def _database(self) -> Database:
+        return SqliteDatabase(self.home / "runs.sqlite")
+
+    @cached_property
     def _results(self) -> Results:
-        return Results(self.home / "results.sqlite")
+        return Results(self.database)
 
     @cached_property
     def checkpoints(self) -> Checkpoints:

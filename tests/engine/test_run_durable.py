@@ -190,7 +190,7 @@ async def test_checkpoints_carry_references_however_large_the_pictures(project: 
     result = await painting(project).arun(seed=1)
     assert isinstance(result.image, Image)
     assert result.image.blob.size_bytes > 4_000_000
-    with sqlite3.connect(project.home / "runs.sqlite") as database:
+    with sqlite3.connect(project.home / "langgraph.sqlite") as database:
         (checkpoints,) = database.execute(
             "SELECT sum(length(checkpoint) + length(metadata)) FROM checkpoints"
         ).fetchone()
@@ -223,7 +223,7 @@ async def test_a_damaged_picture_is_reported_and_made_again_by_the_next_run(proj
 
 async def test_a_disk_that_takes_no_run_is_an_operators_matter(project: Scratch) -> None:
     graph = shouting(project)
-    (project.home / "runs.sqlite").write_bytes(b"no database" * 1000)
+    (project.home / "langgraph.sqlite").write_bytes(b"no database" * 1000)
     with pytest.raises(OperatorError, match="cannot be kept") as raised:
         await graph.arun(words="hey")
     assert raised.value.result.status == "failed"
@@ -240,7 +240,7 @@ async def test_a_checkpoint_that_names_a_callable_has_nothing_called(project: Sc
     graph = shouting(project)
     first = await graph.arun(words="hey")
     mark = project.home / "called"
-    database = sqlite3.connect(project.home / "runs.sqlite")
+    database = sqlite3.connect(project.home / "langgraph.sqlite")
     with database:
         row = calling("os", "mkdir", str(mark))
         database.execute("UPDATE checkpoints SET type = 'msgpack', checkpoint = ?", (row,))
@@ -255,6 +255,8 @@ async def test_a_checkpoint_that_names_a_callable_has_nothing_called(project: Sc
 async def test_langgraph_that_would_read_checkpoints_unsafely_is_refused(
     project: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import sensorium.graph.compile  # noqa: F401 - importing LangGraph before the engine does would make it unsafe for good
+
     monkeypatch.setattr("langgraph.checkpoint.serde._msgpack.STRICT_MSGPACK_ENABLED", False)
     with pytest.raises(OperatorError, match="LANGGRAPH_STRICT_MSGPACK=true"):
         await shouting(project).arun(words="hey")
@@ -384,8 +386,8 @@ def run_child(home: Path, log: Path, kill_after: int) -> tuple[str, bool]:
 
 
 def completed_calls(home: Path) -> int:
-    with sqlite3.connect(home / "results.sqlite") as database:
-        (count,) = database.execute("SELECT count(*) FROM results WHERE run = 'killed'").fetchone()
+    with sqlite3.connect(home / "runs.sqlite") as database:
+        (count,) = database.execute("SELECT count(*) FROM sensorium_results WHERE run = 'killed'").fetchone()
     database.close()
     return int(count)
 

@@ -1,0 +1,6 @@
+"""Where results and runs are kept: an SQLite file, or a PostgreSQL server."""
+
+from sensorium.database.contract import Database, Held, Row
+from sensorium.database.sqlite import SqliteDatabase
+
+__all__ = ["Database", "Held", "Row", "SqliteDatabase"]

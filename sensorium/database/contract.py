@@ -1,0 +1,66 @@
+"""The contract of every database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+__all__ = ["Database", "Held", "Row"]
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Held(Exception):
+    """Somebody else holds the name."""
+
+
+class Database(Protocol):
+    """Tables that outlive the process. Safe to use from many threads and processes at once.
+
+    Statements are SQL that SQLite and PostgreSQL both know, with `?` for values. Each is a transaction of its own, and
+    what it changed is durable when it returns.
+    """
+
+    @property
+    def place(self) -> str:
+        """For people: the file, or the server's address without its password."""
+        ...
+
+    def define(self, tables: str) -> None:
+        """Has tables made where they are absent, before the first statement.
+
+        Args:
+            tables: `CREATE TABLE IF NOT EXISTS` and the like, parted by `;`. Types are TEXT, INTEGER, and, since names
+                differ, `{serial}` (a number that grows with each row, the primary key), `{bytes}` and `{real}`.
+        """
+        ...
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows that a statement gives, none where it only changes. Waits while somebody else writes.
+
+        Raises:
+            OperatorError: The database cannot be reached, read or written.
+        """
+        ...
+
+    async def aexecute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """`execute` for a running event loop, which goes on while a statement waits.
+
+        Raises:
+            OperatorError: As `execute`.
+        """
+        ...
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Holds a name while the block runs; a process that dies lets go of what it held.
+
+        Raises:
+            Held: Somebody else holds it, in this process or another; nobody waits.
+            OperatorError: The database cannot be reached or written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections; the next use opens them again."""
+        ...
