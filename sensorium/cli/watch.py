@@ -18,6 +18,7 @@ from sensorium.events import (
     NodeStarted,
     PromptSent,
     ToolCalled,
+    WireCrossed,
 )
 
 __all__ = ["Watcher"]
@@ -73,6 +74,8 @@ class Watcher:
                 )
             case NodeProgress(node=node, share=share, note=note) if node in self._tasks:
                 self._progress.update(self._tasks[node], total=1.0, completed=share, note=escape(note))
+            case WireCrossed(node=node, port=port, rung=rung, why=why) if node in self._tasks:
+                self._progress.update(self._tasks[node], note=escape(f"{port} crosses by the rung {rung}: {why}"))
             case NodeFinished(node=node, callee=callee, seconds=seconds, cached=cached, instead=instead):
                 self._end(node)
                 how = "kept from before" if cached else f"{seconds:.1f} s"

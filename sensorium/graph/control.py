@@ -68,6 +68,7 @@ class Control:
         try:
             await self._approved(node, inputs, context)
             context.emit(NodeStarted(context.run, context.node, _callee(node)))
+            context.tally.take(inputs)
             answer = await (
                 self._answer(node, inputs, read, context)
                 if node.each is None
@@ -78,10 +79,10 @@ class Control:
         except Exception as error:
             return _failed(_first(error), node, context, perf_counter() - began_s)
         seconds = perf_counter() - began_s
-        context.emit(
-            NodeFinished(context.run, context.node, _callee(node), outputs, seconds, answer.cached, answer.instead)
+        _tell_end(answer, outputs, node, context, seconds)
+        return NodeOutcome(
+            "done", outputs, seconds, answer.cached, answer.instead, key=key, figures=context.tally.figures(outputs)
         )
-        return NodeOutcome("done", outputs, seconds, answer.cached, answer.instead, key=key)
 
     def _why_not(self, node: CheckedNode, inputs: Mapping[str, Value], read: Read) -> str:
         """Why the node is not called, empty where it is."""
@@ -106,7 +107,7 @@ class Control:
         assert isinstance(items, tuple), "the checker lets only lists through"
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._item(node, each, item, read, context.at(f"{context.node}[{index}]")))
+                group.create_task(self._item(node, each, item, read, context.item(index)))
                 for index, item in enumerate(items)
             ]
         answers = [task.result() for task in tasks]
@@ -128,22 +129,13 @@ class Control:
             context.emit(NodeSkipped(context.run, context.node, f"its input {port} has nothing"))
             return nothing
         context.emit(NodeStarted(context.run, context.node, _callee(node)))
+        context.tally.take(inputs)
         try:
             answer = await self._answer(node, inputs, read_here, context)
         except SensoriumError as error:
             _tell_failure(error, node, context, perf_counter() - began_s)
             raise
-        context.emit(
-            NodeFinished(
-                context.run,
-                context.node,
-                _callee(node),
-                answer.outputs,
-                perf_counter() - began_s,
-                answer.cached,
-                answer.instead,
-            )
-        )
+        _tell_end(answer, answer.outputs, node, context, perf_counter() - began_s)
         return answer
 
     async def _answer(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> _Answer:
@@ -274,9 +266,20 @@ def _failed(error: SensoriumError, node: CheckedNode, context: CallContext, seco
     status: NodeStatus = (
         "paused" if isinstance(error, PausedError) else "refused" if isinstance(error, RefusedError) else "failed"
     )
-    return NodeOutcome(status, {}, seconds, error=error)
+    return NodeOutcome(status, {}, seconds, error=error, figures=context.tally.figures({}))
 
 
 def _tell_failure(error: SensoriumError, node: CheckedNode, context: CallContext, seconds: float) -> None:
     error.node = error.node or context.node
-    context.emit(NodeFailed(context.run, context.node, _callee(node), error.kind, str(error), seconds))
+    figures = context.tally.figures({})
+    context.emit(NodeFailed(context.run, context.node, _callee(node), error.kind, str(error), seconds, figures))
+
+
+def _tell_end(
+    answer: _Answer, outputs: dict[str, Value], node: CheckedNode, context: CallContext, seconds: float
+) -> None:
+    figures = context.tally.figures(outputs)
+    callee = _callee(node)
+    context.emit(
+        NodeFinished(context.run, context.node, callee, outputs, seconds, answer.cached, answer.instead, figures)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -15,8 +15,9 @@ from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
 from sensorium.graph.options import Approver
 from sensorium.graph.services import Services
+from sensorium.graph.tally import Tally, blobs_of
 from sensorium.host.contract import Binding, Done, Host, Item, Progress
-from sensorium.parts import Audio, Image, Latent, Masks, Part, Value, decode_values, encode_values, values_digest
+from sensorium.parts import Value, decode_values, encode_values, values_digest
 from sensorium.spec.catalogue import ToolEntry
 
 __all__ = ["CallContext", "Outcome", "Placement", "call_key", "call_tool", "kept", "within"]
@@ -59,10 +60,16 @@ class CallContext:
     """Who asks a person; None where nobody can be asked."""
     placed: dict[tuple[str, str], Placement] = field(default_factory=dict[tuple[str, str], "Placement"])
     """Tools that this run has placed, by name and digest of their folder."""
+    tally: Tally = field(default_factory=Tally)
+    """Counts what the node calls and moves."""
 
     def at(self, node: str) -> CallContext:
-        """The same, at another path."""
-        return replace(self, node=node)
+        """The same, at the path of a node that lies in this one."""
+        return replace(self, node=node, tally=Tally(self.tally))
+
+    def item(self, index: int) -> CallContext:
+        """The same, at one element of the node's `each`."""
+        return replace(self, node=f"{self.node}[{index}]", tally=Tally(self.tally, is_item=True))
 
     def in_round(self, number: int) -> CallContext:
         """The same, in a round within this one."""
@@ -128,6 +135,7 @@ async def call_tool(
     results = context.services.results
     async with results.flight(key):
         outputs = kept(context, key)
+        context.tally.count(is_kept=outputs is not None)
         if outputs is not None:
             return Outcome(outputs, perf_counter() - began_s, cached=True, key=key)
         async with context.gate:
@@ -160,9 +168,7 @@ def kept(context: CallContext, key: str) -> dict[str, Value] | None:
         outputs = decode_values(data, store)
     except msgspec.DecodeError:
         return None  # written by a version whose parts were others
-    media = (part for value in outputs.values() for part in _parts(value))
-    whole = all(store.has(part.blob.digest) for part in media if isinstance(part, Image | Audio | Masks | Latent))
-    return outputs if whole else None
+    return outputs if all(store.has(blob.digest) for blob in blobs_of(outputs)) else None
 
 
 async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node: str) -> Made:
@@ -202,10 +208,3 @@ async def _made(
             case Done():
                 return event
     raise InternalError(f"the host of tool {placed.binding.spec.name!r} ended a call without a result")
-
-
-def _parts(value: Value) -> Iterator[Part]:
-    if isinstance(value, tuple):
-        yield from (part for part in value if part is not None)
-    elif value is not None:
-        yield value

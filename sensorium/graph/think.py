@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sensorium.agent import Agent, Script
-from sensorium.events import NodeProgress, TextPiece
+from sensorium.events import TextPiece, WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.toolbox import RunToolbox
@@ -27,8 +27,8 @@ async def think(context: CallContext, entry: AgentEntry, inputs: Mapping[str, Va
     model = await context.services.model(entry.spec.model)
     for port, value in inputs.items():
         if isinstance(value, Latent):
-            note = f"{port} crosses by the rung text: the model reads no vectors of {value.space}"
-            context.emit(NodeProgress(context.run, context.node, 0.0, note))
+            why = f"the model reads no vectors of {value.space}"
+            context.emit(WireCrossed(context.run, context.node, port, "text", why))
     agent = Agent(
         entry.spec,
         Script.parse(entry.prompt, str(entry.folder / "prompt.md")),
