@@ -43,7 +43,7 @@ def print_figures(result: Result) -> None:
     for report, row in zip(result.nodes, rows, strict=True):
         console.print(_line(row, widths))
         for note in _notes(report):
-            console.print(Padding(Text(note, style="dim"), (0, 0, 0, 4)))
+            console.print(Padding(Text(note, style="dim"), (0, 0, 0, 4), expand=False))
     console.print(_line(total, widths, "bold"))
 
 

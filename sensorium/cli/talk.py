@@ -184,9 +184,9 @@ class Talk:
         self._show(result, was_spoken=bool(spoken))
 
     def _show(self, result: Result, *, was_spoken: bool) -> None:
+        typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
         if self._trace:
             print_figures(result)
-        typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
         self._turns += 1
         files = result.save(self._out / f"{self._turns:03d}")
         for name, paths in files.items():
