@@ -37,6 +37,8 @@ from sensorium.spec.checked import Checked
 
 __all__ = ["carry_out_run"]
 
+_log = logging.getLogger("sensorium")
+
 _WITHIN = re.compile(r"[^\[]+/[^\[]+")
 """Path of a node within a graph that a node calls, and of no item of an `each`."""
 
@@ -101,7 +103,11 @@ def _observers(options: RunOptions) -> Sequence[Callable[[Event], None]]:
     named = () if options.on_event is None else (options.on_event,)
     if "opentelemetry.trace" not in sys.modules:
         return named
-    spans = importlib.import_module("sensorium.graph.spans").spans_of_run()
+    try:
+        spans = importlib.import_module("sensorium.graph.spans").spans_of_run()
+    except Exception:
+        _log.warning("OpenTelemetry cannot watch the run; the run goes on", exc_info=True)
+        return named
     return named if spans is None else (*named, spans.see)
 
 
@@ -123,7 +129,7 @@ class _Watch:
             try:
                 observer(event)
             except Exception:
-                logging.getLogger("sensorium").warning("whoever watches the run failed; the run goes on", exc_info=True)
+                _log.warning("whoever watches the run failed; the run goes on", exc_info=True)
 
     def rungs(self, node: str) -> dict[str, str]:
         """By which rung latents came into a node, by port."""

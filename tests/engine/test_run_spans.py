@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -195,6 +196,36 @@ async def test_a_kept_reply_costs_no_tokens(
     assert said(only(exporter, "think"))["sensorium.kept"] == 5
 
 
+async def test_the_rung_of_a_latent_wire_stands_at_the_node_that_it_goes_into(
+    project: Scratch, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    project.tool(
+        "look",
+        """
+class Look:
+    def setup(self, checkpoints, device): ...
+    def run(self, batch): return [{"vector": np.zeros((1, 2), np.float32), "caption": "a bus"} for _ in batch]
+    def close(self): ...
+""",
+        header="import numpy as np",
+        inputs={"name": "text"},
+        outputs={"vector": {"type": "latent(look.vector)", "twin": "caption"}, "caption": "text"},
+    )
+    project.agent("seer", inputs={"request": "text", "seen": "latent(look.vector)?"}, outputs={"answer": "text"})
+    project.scripted("central", ["A bus."])
+    await project.graph("""
+        name: see
+        inputs: {request: text}
+        nodes:
+          look: {tool: look, with: {name: $request}}
+          think: {agent: seer, with: {request: $request, seen: $look.vector}}
+        outputs: {answer: $think.answer}
+    """).arun(request="What is it?", options=seen_by(provider))
+    think = only(exporter, "think")
+    assert (said(think)["sensorium.rung.seen"], said(think)["sensorium.bytes_in"]) == ("text", 8)
+    assert [event.name for event in think.events] == ["crossed"]
+
+
 @pytest.mark.parametrize("with_texts", [False, True])
 async def test_texts_stay_out_of_spans_unless_they_are_asked_for(
     project: Scratch, provider: TracerProvider, exporter: InMemorySpanExporter, with_texts: bool
@@ -320,3 +351,16 @@ def test_an_embedding_program_finds_a_run_within_its_own_span(tmp_path: Path) ->
         ["run talk", "mine"],
         ["mine", None],
     ]
+
+
+def test_a_tracer_provider_that_cannot_be_loaded_fails_no_run(tmp_path: Path) -> None:
+    broken = EMBEDDING.replace("trace.set_tracer_provider(provider)\n", "")
+    environment = os.environ | {"OTEL_PYTHON_TRACER_PROVIDER": "nobody"}
+    done = subprocess.run(
+        [sys.executable, "-c", broken.split("with trace")[0] + "print(graph.run(request='Hi').status)", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.stdout == "done\n"
+    assert "OpenTelemetry cannot watch the run; the run goes on" in done.stderr
