@@ -1,0 +1,36 @@
+"""What one call of a node gave, and what is told of one that failed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sensorium.errors import SensoriumError
+from sensorium.events import NodeFailed
+from sensorium.graph.leaf import CallContext
+from sensorium.parts import Value
+from sensorium.spec.checked import CheckedNode
+
+__all__ = ["Answer", "callee_of", "tell_failure"]
+
+
+class Answer(NamedTuple):
+    """What one call of a node gave, its rounds, tries and stand-in included."""
+
+    outputs: dict[str, Value]
+    cached: bool
+    """Whether every call was answered by a kept result."""
+    instead: str = ""
+    """Why its stand-in answered."""
+    key: str = ""
+    """Where the outputs are kept; empty where they are not one call's."""
+
+
+def callee_of(node: CheckedNode) -> str:
+    """`tool see`, `agent assistant` or `graph ask`."""
+    return f"{node.kind} {node.callee}"
+
+
+def tell_failure(error: SensoriumError, node: CheckedNode, context: CallContext, seconds: float) -> None:
+    """Tells whoever watches that a node, or an element of it, failed; the error says where."""
+    error.node = error.node or context.node
+    context.emit(NodeFailed(context.run, context.node, callee_of(node), error.kind, str(error), seconds))
