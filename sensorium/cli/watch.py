@@ -69,6 +69,7 @@ class Watcher:
         """Shows one event."""
         match event:
             case NodeStarted(node=node, callee=callee):
+                self._end(node)
                 self._tasks[node] = self._progress.add_task(
                     f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note=""
                 )
@@ -83,8 +84,10 @@ class Watcher:
                     self._say(f"[yellow]![/yellow] {escape(node)} [dim]{escape(callee)}[/dim] {escape(instead)}")
                 elif not self._calls_only:
                     self._say(f"[green]✓[/green] {escape(node)} [dim]{escape(callee)}, {how}[/dim]")
-            case NodeSkipped(node=node, why=why) if not self._calls_only:
-                self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
+            case NodeSkipped(node=node, why=why):
+                self._end(node)
+                if not self._calls_only:
+                    self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
             case NodeFailed(node=node, callee=callee, message=message):
                 self._end(node)
                 self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(_bare(message, callee))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -15,9 +16,10 @@ from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
 from sensorium.graph.options import Approver
 from sensorium.graph.services import Services
+from sensorium.graph.stream import Stream
 from sensorium.graph.tally import Tally, blobs_of
 from sensorium.host.contract import Binding, Done, Host, Item, Progress
-from sensorium.parts import Value, decode_values, encode_values, values_digest
+from sensorium.parts import Part, Value, decode_values, encode_values, values_digest
 from sensorium.spec.catalogue import ToolEntry
 
 __all__ = ["CallContext", "Outcome", "Placement", "call_key", "call_tool", "kept", "within"]
@@ -60,16 +62,28 @@ class CallContext:
     """Who asks a person; None where nobody can be asked."""
     placed: dict[tuple[str, str], Placement] = field(default_factory=dict[tuple[str, str], "Placement"])
     """Tools that this run has placed, by name and digest of their folder."""
+    streams: Mapping[str, Stream] = field(default_factory=dict[str, "Stream"])
+    """List outputs of the node that are followed while it is at work, by port."""
     tally: Tally = field(default_factory=Tally)
     """Counts what the node calls and moves."""
 
-    def at(self, node: str) -> CallContext:
-        """The same, at the path of a node that lies in this one."""
-        return replace(self, node=node, tally=Tally(self.tally))
+    def at(self, node: str, streams: Mapping[str, Stream] | None = None) -> CallContext:
+        """The same, at the path of a node that lies in this one, whose list outputs are followed by `streams` alone."""
+        return replace(self, node=node, streams=streams or {}, tally=Tally(self.tally))
 
     def item(self, index: int) -> CallContext:
-        """The same, at one element of the node's `each`."""
-        return replace(self, node=f"{self.node}[{index}]", tally=Tally(self.tally, is_item=True))
+        """The same, at one element of the node's `each`, whose outputs nobody follows."""
+        return replace(self, node=f"{self.node}[{index}]", streams={}, tally=Tally(self.tally, is_item=True))
+
+    def unfollowed(self) -> CallContext:
+        """The same, for calls whose outputs are not the node's."""
+        return replace(self, streams={})
+
+    def pass_on(self, port: str, index: int, part: Part) -> None:
+        """Tells of one element of a list output, as soon as it is there."""
+        self.emit(ItemMade(self.run, self.node, port, part))
+        if port in self.streams:
+            self.streams[port].put(index, part)
 
     def in_round(self, number: int) -> CallContext:
         """The same, in a round within this one."""
@@ -114,7 +128,7 @@ async def call_tool(
 
     The result is on the disk when this returns. Of equal calls at once one is made. A tool with effects, and any tool
     with `use_cache=False`, finds only what the same node made in the same run. A kept result whose media are gone
-    counts for nothing. Progress and list items go to `context.emit`.
+    counts for nothing. Progress goes to `context.emit`, list items to `context.pass_on`.
 
     Args:
         context: Where the call is made.
@@ -199,12 +213,14 @@ def _encoded(outputs: dict[str, Value], entry: ToolEntry) -> bytes:
 async def _made(
     context: CallContext, placed: Placement, inputs: Mapping[str, Value], key: str, timeout_s: float | None
 ) -> Done:
+    num_items: Counter[str] = Counter()
     async for event in placed.host.call(placed.binding, inputs, key=key, deadline_s=timeout_s):
         match event:
             case Progress(share, note):
                 context.emit(NodeProgress(context.run, context.node, share, note))
             case Item(port, part):
-                context.emit(ItemMade(context.run, context.node, port, part))
+                context.pass_on(port, num_items[port], part)
+                num_items[port] += 1
             case Done():
                 return event
     raise InternalError(f"the host of tool {placed.binding.spec.name!r} ended a call without a result")

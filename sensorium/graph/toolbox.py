@@ -39,7 +39,7 @@ class RunToolbox:
                 f"agent {entry.spec.name!r} names the tool {missing[0]!r}, which is not there; "
                 f"tools here: {', '.join(sorted(tools))}"
             )
-        return cls(context, {name: tools[name] for name in entry.spec.tools})
+        return cls(context.unfollowed(), {name: tools[name] for name in entry.spec.tools})
 
     @property
     def cards(self) -> tuple[Card, ...]:
