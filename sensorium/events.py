@@ -9,7 +9,9 @@ from sensorium.parts import Part, Value
 
 __all__ = [
     "Event",
+    "Figures",
     "ItemMade",
+    "ModelAsked",
     "NodeFailed",
     "NodeFinished",
     "NodeProgress",
@@ -22,10 +24,25 @@ __all__ = [
     "RunStatus",
     "TextPiece",
     "ToolCalled",
+    "WireCrossed",
 ]
 
 RunId = NewType("RunId", str)
 RunStatus = Literal["done", "failed", "refused", "paused", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a node moved and called, the nodes that lie in it included."""
+
+    bytes_in: int = 0
+    """Bytes of the media among its inputs, in the store; the same media count once."""
+    bytes_out: int = 0
+    """Likewise of its outputs."""
+    calls: int = 0
+    """Calls of tools and asks of language models, rounds and tries each by itself."""
+    kept: int = 0
+    """How many of `calls` a kept result answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,38 @@ class PromptSent:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAsked:
+    """A language model was asked, and it answered or failed. Says nothing of what was asked and answered."""
+
+    run: RunId
+    node: str
+    model: str
+    """Role of the profile."""
+    identity: str
+    """Digest of its weights, runtime and settings."""
+    status: Literal["done", "failed"]
+    seconds: float
+    max_tokens: int
+    temperature: float
+    seed: int | None = None
+    is_json: bool = False
+    """Whether the reply was to be JSON of a schema."""
+    cached: bool = False
+    """Whether a kept reply was used."""
+    prompt_tokens: int = 0
+    """Of the reply, whenever it was made."""
+    answer_tokens: int = 0
+    """Likewise."""
+    reused_tokens: int = 0
+    """How many of `prompt_tokens` the model had read before."""
+    first_token_s: float = 0.0
+    finish: str = ""
+    """`stop`, or `length` where `max_tokens` ended it; empty where it failed."""
+    kind: str = ""
+    """`error.kind` where it failed, as in `sensorium.errors`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCalled:
     """An agent called a tool and it ended."""
 
@@ -97,6 +146,29 @@ class ToolCalled:
     status: Literal["done", "failed"]
     outputs: dict[str, Value] = field(default_factory=dict[str, Value])
     message: str = ""
+    seconds: float = 0.0
+    """From when the agent wanted it, a person's approval included."""
+    cached: bool = False
+    """Whether an earlier call's stored result was used."""
+    bytes_in: int = 0
+    """Bytes of the media among its inputs, the same media counted once."""
+    bytes_out: int = 0
+    """Likewise of its outputs."""
+    kind: str = ""
+    """`error.kind` where it failed, as in `sensorium.errors`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireCrossed:
+    """A latent went into a node by this rung."""
+
+    run: RunId
+    node: str
+    port: str
+    rung: str
+    """`kv`, `embeds`, `recipe`, `bridge` or `text`."""
+    why: str
+    """Why it was no better one; empty where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +184,7 @@ class NodeFinished:
     """Whether an earlier call's stored result was used."""
     instead: str = ""
     """Where `else` stood in: why the node itself failed."""
+    figures: Figures = Figures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +207,7 @@ class NodeFailed:
     """`error.kind`, as in `sensorium.errors`."""
     message: str
     seconds: float
+    figures: Figures = Figures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +217,8 @@ class RunFinished:
     run: RunId
     status: RunStatus
     seconds: float
+    kind: str = ""
+    """`error.kind` of what ended it, as in `sensorium.errors`; empty where it is done."""
 
 
 Event: TypeAlias = (
@@ -152,7 +228,9 @@ Event: TypeAlias = (
     | ItemMade
     | TextPiece
     | PromptSent
+    | ModelAsked
     | ToolCalled
+    | WireCrossed
     | NodeFinished
     | NodeSkipped
     | NodeFailed

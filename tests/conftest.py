@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SENSORIUM_HOME", str(folder))
     monkeypatch.setenv("SENSORIUM_KEEP_WARM_S", "0")
     monkeypatch.delenv("SENSORIUM_PROFILE", raising=False)
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)  # spans of tests go nowhere
     return folder
 
 

@@ -11,12 +11,13 @@ from typing import Any, cast
 from sensorium.agent.frontier import Offer, needs, offer, producers
 from sensorium.agent.prompts import ANSWER, Prompts
 from sensorium.agent.script import Script
+from sensorium.agent.sentences import Sentences, split
 from sensorium.agent.task import HISTORY_CHARS, Call, Task
 from sensorium.agent.toolbox import Card, Toolbox
 from sensorium.errors import CallerError, ModelError, OperatorError, RefusedError, ToolError
 from sensorium.model.contract import Ask, Model, Piece, Reply
 from sensorium.parts import Flag, Number, Text, Value, values_digest
-from sensorium.spec.agent import AgentSpec
+from sensorium.spec.agent import SENTENCES, AgentSpec
 from sensorium.spec.ports import PortType
 
 __all__ = ["Agent"]
@@ -56,6 +57,8 @@ class Agent:
     toolbox: Toolbox
     tell: Callable[[str], None] = _silent
     """Hears the answer, piece by piece, as it comes."""
+    tell_sentence: Callable[[str], None] = _silent
+    """Hears the answer, sentence by sentence, as each is whole; an agent with the output `sentences`."""
 
     async def work(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """A value for each output port.
@@ -69,9 +72,16 @@ class Agent:
         progress = _Progress(Task.of(signature, inputs))
         await self._act(progress)
         said = next(port for port in (ANSWER, *signature.outputs) if port in signature.outputs)
-        written = {port: kind for port, kind in signature.outputs.items() if port != said and kind.kind in _WRITTEN}
+        written = {
+            port: kind
+            for port, kind in signature.outputs.items()
+            if port != said and kind.kind in _WRITTEN and not kind.is_list
+        }
         outputs: dict[str, Value] = dict.fromkeys(signature.outputs)
-        outputs[said] = Text(await self._answer(progress))
+        answer = await self._answer(progress)
+        outputs[said] = Text(answer)
+        if self.spec.has_sentences:
+            outputs[SENTENCES] = tuple(Text(sentence) for sentence in split(answer))
         if written:
             outputs.update(await self._write(self._prompts.further(progress.task, written), written))
         return outputs | _made(progress.calls, outputs, signature.outputs)
@@ -187,11 +197,27 @@ class Agent:
         while True:
             ask = self._prompts.answer(progress.task, progress.calls, progress.notes, history_chars)
             try:
-                return (await _reply(self.model, ask, self.tell)).text.strip()
+                return await self._said(ask)
             except CallerError:
                 if not progress.task.history or history_chars == 0:
                     raise
                 history_chars = history_chars // 2 if history_chars > _LEAST_HISTORY_CHARS else 0
+
+    async def _said(self, ask: Ask) -> str:
+        sentences = Sentences()
+
+        def hear(piece: str) -> None:
+            self.tell(piece)
+            self._pass_on(sentences.feed(piece))
+
+        reply = await _reply(self.model, ask, hear)
+        self._pass_on(sentences.rest())
+        return reply.text.strip()
+
+    def _pass_on(self, sentences: Sequence[str]) -> None:
+        if self.spec.has_sentences:
+            for sentence in sentences:
+                self.tell_sentence(sentence)
 
 
 _WRITTEN = ("text", "number", "flag")

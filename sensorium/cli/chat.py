@@ -25,7 +25,9 @@ def chat(
     ] = None,
     json: Json = False,
     profile: ProfileName = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Show exactly what is sent to language models.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where pictures and sound go.")] = Path("out/chat"),
     project: ProjectFolder = None,
 ) -> None:

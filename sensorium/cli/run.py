@@ -25,7 +25,9 @@ def run(
     profile: ProfileName = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of everything that draws lots.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Use no results of earlier runs.")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Show exactly what is sent to language models.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     project: ProjectFolder = None,

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from sensorium.cli.exporting import exporting_spans
+from sensorium.cli.figures import print_figures
 from sensorium.cli.inputs import read_inputs
 from sensorium.cli.print_json import print_json
 from sensorium.cli.show import exit_code, print_result
@@ -50,9 +52,11 @@ def run_request(request: Request) -> int:
         if request.json:
             print_json(_not_begun(request.graph, error))
         raise
-    with Watcher(quiet=request.quiet or request.json, trace=request.trace) as watcher:
+    with exporting_spans(), Watcher(quiet=request.quiet or request.json, trace=request.trace) as watcher:
         options = RunOptions(seed=request.seed, fresh=request.fresh, on_event=watcher.see, raise_on_failure=False)
         result = asyncio.run(door.run_once(chosen, inputs, options))
+    if request.trace:
+        print_figures(result)
     folder = request.out or Path("out") / chosen.name
     if request.json:
         print_json(result.to_json(folder))

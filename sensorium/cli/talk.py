@@ -11,6 +11,8 @@ from pathlib import Path
 import typer
 
 from sensorium.admit import Admission
+from sensorium.cli.exporting import exporting_spans
+from sensorium.cli.figures import print_figures
 from sensorium.cli.pictures import can_show_pictures, show_picture
 from sensorium.cli.print_json import print_json
 from sensorium.cli.show import exit_code
@@ -58,7 +60,7 @@ def converse(setting: Setting, message: str | None, *, json: bool) -> int:
     conversation = Conversation(door.graph(setting.graph), Admission(door.store), kept)
     for path in setting.attach:
         conversation.attach(path)
-    with asyncio.Runner() as runner:
+    with exporting_spans(), asyncio.Runner() as runner:
         try:
             if message is not None:
                 return _once(runner, conversation, message, setting, json=json)
@@ -79,6 +81,8 @@ def _once(runner: asyncio.Runner, conversation: Conversation, message: str, sett
     with Watcher(quiet=json, trace=setting.trace, calls_only=True) as watcher:
         options = RunOptions(on_event=see, raise_on_failure=False)
         result = runner.run(conversation.turn(message, options))
+    if setting.trace:
+        print_figures(result)
     if json:
         reply = result.outputs.get("answer")
         print_json({**result.to_json(setting.out), "reply": None if reply is None else str(reply), "calls": calls})
@@ -181,6 +185,8 @@ class Talk:
 
     def _show(self, result: Result, *, was_spoken: bool) -> None:
         typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
+        if self._trace:
+            print_figures(result)
         self._turns += 1
         files = result.save(self._out / f"{self._turns:03d}")
         for name, paths in files.items():

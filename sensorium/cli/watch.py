@@ -18,6 +18,7 @@ from sensorium.events import (
     NodeStarted,
     PromptSent,
     ToolCalled,
+    WireCrossed,
 )
 
 __all__ = ["Watcher"]
@@ -68,11 +69,14 @@ class Watcher:
         """Shows one event."""
         match event:
             case NodeStarted(node=node, callee=callee):
+                self._end(node)
                 self._tasks[node] = self._progress.add_task(
                     f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note=""
                 )
             case NodeProgress(node=node, share=share, note=note) if node in self._tasks:
                 self._progress.update(self._tasks[node], total=1.0, completed=share, note=escape(note))
+            case WireCrossed(node=node, port=port, rung=rung, why=why) if node in self._tasks:
+                self._progress.update(self._tasks[node], note=escape(f"{port} crosses by the rung {rung}: {why}"))
             case NodeFinished(node=node, callee=callee, seconds=seconds, cached=cached, instead=instead):
                 self._end(node)
                 how = "kept from before" if cached else f"{seconds:.1f} s"
@@ -80,8 +84,10 @@ class Watcher:
                     self._say(f"[yellow]![/yellow] {escape(node)} [dim]{escape(callee)}[/dim] {escape(instead)}")
                 elif not self._calls_only:
                     self._say(f"[green]✓[/green] {escape(node)} [dim]{escape(callee)}, {how}[/dim]")
-            case NodeSkipped(node=node, why=why) if not self._calls_only:
-                self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
+            case NodeSkipped(node=node, why=why):
+                self._end(node)
+                if not self._calls_only:
+                    self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
             case NodeFailed(node=node, callee=callee, message=message):
                 self._end(node)
                 self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(_bare(message, callee))}")

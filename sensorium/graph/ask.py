@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from time import perf_counter
 from typing import cast
 
 import msgspec
 
-from sensorium.errors import ModelError
-from sensorium.events import PromptSent
+from sensorium.errors import ModelError, SensoriumError
+from sensorium.events import ModelAsked, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
 from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Reply
 from sensorium.parts import Data, Text, Value, encode_values
@@ -42,24 +44,65 @@ class RunModel:
         return self.model.prompt(ask)
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
-        """See `Model.ask`. A reply that was kept comes as one piece."""
-        context, results = self.context, self.context.services.results
+        """See `Model.ask`. A reply that was kept comes as one piece. Whoever watches is told how it ended."""
+        context, began_s = self.context, perf_counter()
         if ask.seed is None and ask.temperature > 0:
             ask = dataclasses.replace(ask, seed=context.seed)
         key = self._key(ask)
         context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
-        async with results.flight(key):
-            outputs = await kept(context, key)
-            if outputs is not None:
-                reply = _reply(outputs)
-                yield Piece(reply.text)
-                yield reply
-                return
-            async with context.gate, aclosing(cast("AsyncGenerator[ModelEvent, None]", self.model.ask(ask))) as events:
-                async for event in events:
-                    if isinstance(event, Reply):
-                        await results.keep(key, _encoded(event), run=context.run, node=context.node)
-                    yield event
+        try:
+            async with context.services.results.flight(key):
+                outputs = await kept(context, key)
+                context.tally.count(is_kept=outputs is not None)
+                async with aclosing(self._made(ask, key) if outputs is None else _again(_reply(outputs))) as events:
+                    async for event in events:
+                        if isinstance(event, Reply):
+                            self._tell(ask, event, perf_counter() - began_s, cached=outputs is not None)
+                        yield event
+        except (SensoriumError, asyncio.CancelledError) as error:
+            self._tell(ask, error, perf_counter() - began_s)
+            raise
+
+    async def _made(self, ask: Ask, key: str) -> AsyncGenerator[ModelEvent, None]:
+        """What the model says, which is kept before anybody has the whole of it."""
+        context = self.context
+        async with context.gate, aclosing(cast("AsyncGenerator[ModelEvent, None]", self.model.ask(ask))) as events:
+            async for event in events:
+                if isinstance(event, Reply):
+                    await context.services.results.keep(key, _encoded(event), run=context.run, node=context.node)
+                yield event
+
+    def _tell(self, ask: Ask, ended: Reply | BaseException, seconds: float, *, cached: bool = False) -> None:
+        context = self.context
+        asked = ModelAsked(
+            context.run,
+            context.node,
+            self.role,
+            self.identity,
+            "failed",
+            seconds,
+            ask.max_tokens,
+            ask.temperature,
+            ask.seed,
+            ask.schema is not None,
+            cached,
+        )
+        if isinstance(ended, Reply):
+            usage = ended.usage
+            context.emit(
+                dataclasses.replace(
+                    asked,
+                    status="done",
+                    prompt_tokens=usage.prompt_tokens,
+                    answer_tokens=usage.answer_tokens,
+                    reused_tokens=usage.cached_tokens,
+                    first_token_s=usage.first_token_s,
+                    finish=ended.finish,
+                )
+            )
+        else:
+            kind = ended.kind if isinstance(ended, SensoriumError) else "cancelled"
+            context.emit(dataclasses.replace(asked, kind=kind))
 
     async def close(self) -> None:
         """The model belongs to the project; nothing is let go of here."""
@@ -68,6 +111,11 @@ class RunModel:
         shared = ask.temperature == 0 or ask.seed is not None
         asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(ask).decode())}
         return call_key(self.context, f"model {self.identity}", asked, shared=shared)
+
+
+async def _again(reply: Reply) -> AsyncGenerator[ModelEvent, None]:
+    yield Piece(reply.text)
+    yield reply
 
 
 def _encoded(reply: Reply) -> bytes:

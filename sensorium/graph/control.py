@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple, cast
+from typing import cast
 
 from sensorium.errors import (
     AuthorError,
@@ -22,16 +22,18 @@ from sensorium.errors import (
     SensoriumError,
     ToolError,
 )
-from sensorium.events import NodeFailed, NodeFinished, NodeSkipped, NodeStarted
-from sensorium.graph.feeds import fill, inputs_of, missing_port, with_item
-from sensorium.graph.flow import Flow, Read
+from sensorium.events import NodeSkipped, NodeStarted
+from sensorium.graph.answer import Answer, callee_of, tell_end, tell_failure
+from sensorium.graph.each import Elements
+from sensorium.graph.feeds import fill, inputs_of, missing_port
+from sensorium.graph.flow import Flow, Read, Source
 from sensorium.graph.leaf import CallContext, Outcome, call_tool, within
 from sensorium.graph.options import Question
 from sensorium.graph.outcome import NodeOutcome, NodeStatus, nothing_from
 from sensorium.graph.think import think
-from sensorium.parts import Part, Value, encode_values
+from sensorium.parts import Value, encode_values
 from sensorium.spec.check import check
-from sensorium.spec.checked import CalleeKind, Checked, CheckedNode, Each, ElseCall, ElseValue
+from sensorium.spec.checked import CalleeKind, Checked, CheckedNode, ElseCall, ElseValue
 from sensorium.spec.ports import Signature
 from sensorium.spec.read import GraphSource
 from sensorium.spec.wires import SelfWire, Wire, holds
@@ -42,46 +44,64 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 30.0
 
 
-class _Answer(NamedTuple):
-    """What one call of a node gave, its rounds, tries and stand-in included."""
-
-    outputs: dict[str, Value]
-    cached: bool
-    instead: str = ""
-    key: str = ""
-
-
 class Control:
     """Carries out nodes of one run."""
 
     def __init__(self) -> None:
         self._checked: dict[str, Checked] = {}
 
-    async def settle(self, node: CheckedNode, read: Read, context: CallContext) -> NodeOutcome:
-        """How the node ended, everything that it depends on being there. Raises nothing but a cancellation."""
-        inputs = inputs_of(node, read) if node.each is None else {}
+    async def settle(
+        self, node: CheckedNode, read: Read, context: CallContext, source: Source | None = None
+    ) -> NodeOutcome:
+        """How the node ended. Raises nothing but a cancellation.
+
+        Args:
+            node: What is carried out.
+            read: Reads what it depends on; the list that `source` brings, once that has ended.
+            context: Where in the run the node is.
+            source: The list of its `each`, where that is still being made.
+        """
+        if node.each is None:
+            inputs = inputs_of(node, read)
+            return await self._settled(node, inputs, read, context, lambda: self._answer(node, inputs, read, context))
+        elements = Elements(node, node.each, read, context, self._answer)
+        async with elements.fan() as fan:
+            if source is not None:
+                await elements.follow(source.stream, fan)
+                broken = await source.ended()
+                if broken is not None:
+                    return broken
+            return await self._settled(node, {}, read, context, partial(elements.answer, fan), fan.began_s)
+
+    async def _settled(
+        self,
+        node: CheckedNode,
+        inputs: Mapping[str, Value],
+        read: Read,
+        context: CallContext,
+        answered: Callable[[], Awaitable[Answer]],
+        begun_s: float | None = None,
+    ) -> NodeOutcome:
         why = self._why_not(node, inputs, read)
         if why:
             context.emit(NodeSkipped(context.run, context.node, why))
             return nothing_from(node, why)
-        began_s = perf_counter()
+        began_s = perf_counter() if begun_s is None else begun_s
         try:
             await self._approved(node, inputs, context)
-            context.emit(NodeStarted(context.run, context.node, _callee(node)))
-            answer = await (
-                self._answer(node, inputs, read, context)
-                if node.each is None
-                else self._each(node, node.each, read, context)
-            )
+            if begun_s is None:
+                context.emit(NodeStarted(context.run, context.node, callee_of(node)))
+            context.tally.take(inputs)
+            answer = await answered()
             outputs = {port: answer.outputs.get(port) for port in node.outputs}
             key = answer.key or await _keep(outputs, context)
         except Exception as error:
             return _failed(_first(error), node, context, perf_counter() - began_s)
         seconds = perf_counter() - began_s
-        context.emit(
-            NodeFinished(context.run, context.node, _callee(node), outputs, seconds, answer.cached, answer.instead)
+        tell_end(answer, outputs, node, context, seconds)
+        return NodeOutcome(
+            "done", outputs, seconds, answer.cached, answer.instead, key=key, figures=context.tally.figures(outputs)
         )
-        return NodeOutcome("done", outputs, seconds, answer.cached, answer.instead, key=key)
 
     def _why_not(self, node: CheckedNode, inputs: Mapping[str, Value], read: Read) -> str:
         """Why the node is not called, empty where it is."""
@@ -97,56 +117,11 @@ class Control:
             return
         if context.approver is None:
             raise PausedError(f"{context.node} waits for a person's approval, and nobody can be asked here")
-        verdict = await context.approver.ask(Question(context.run, context.node, _callee(node), inputs))
+        verdict = await context.approver.ask(Question(context.run, context.node, callee_of(node), inputs))
         if not verdict.is_approved:
             raise RefusedError(f"a person refused {context.node}" + (f": {verdict.why}" if verdict.why else ""))
 
-    async def _each(self, node: CheckedNode, each: Each, read: Read, context: CallContext) -> _Answer:
-        items = read(each.wire)
-        assert isinstance(items, tuple), "the checker lets only lists through"
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._item(node, each, item, read, context.at(f"{context.node}[{index}]")))
-                for index, item in enumerate(items)
-            ]
-        answers = [task.result() for task in tasks]
-        outputs: dict[str, Value] = {port: tuple(_element(a.outputs[port]) for a in answers) for port in node.outputs}
-        instead = next((answer.instead for answer in answers if answer.instead), "")
-        return _Answer(outputs, bool(answers) and all(answer.cached for answer in answers), instead)
-
-    async def _item(
-        self, node: CheckedNode, each: Each, item: Part | None, read: Read, context: CallContext
-    ) -> _Answer:
-        nothing = _Answer(dict.fromkeys(node.outputs), cached=True)
-        if item is None:
-            return nothing
-        began_s = perf_counter()
-        read_here = with_item(read, each.item, item)
-        inputs = inputs_of(node, read_here)
-        port = missing_port(inputs, node.signature)
-        if port is not None:
-            context.emit(NodeSkipped(context.run, context.node, f"its input {port} has nothing"))
-            return nothing
-        context.emit(NodeStarted(context.run, context.node, _callee(node)))
-        try:
-            answer = await self._answer(node, inputs, read_here, context)
-        except SensoriumError as error:
-            _tell_failure(error, node, context, perf_counter() - began_s)
-            raise
-        context.emit(
-            NodeFinished(
-                context.run,
-                context.node,
-                _callee(node),
-                answer.outputs,
-                perf_counter() - began_s,
-                answer.cached,
-                answer.instead,
-            )
-        )
-        return answer
-
-    async def _answer(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> _Answer:
+    async def _answer(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> Answer:
         """What the node gives for one element, or its stand-in where it fails."""
         try:
             return await self._until(node, inputs, read, context)
@@ -157,9 +132,9 @@ class Control:
                 raise
             if isinstance(node.stand_in, ElseValue):
                 values = fill(node.stand_in.outputs, Signature(node.signature.outputs, {}), read)
-                return _Answer(values, cached=False, instead=str(error))
+                return Answer(values, cached=False, instead=str(error))
             outcome = await self._stand_in(node, node.stand_in, read, context)
-            return _Answer(outcome.outputs, outcome.cached, instead=str(error))
+            return Answer(outcome.outputs, outcome.cached, instead=str(error))
 
     async def _stand_in(self, node: CheckedNode, instead: ElseCall, read: Read, context: CallContext) -> Outcome:
         inputs = fill(instead.feeds, instead.signature, read)
@@ -170,7 +145,7 @@ class Control:
             )
         return await self._call(instead.kind, instead.callee, inputs, node, context)
 
-    async def _until(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> _Answer:
+    async def _until(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> Answer:
         if node.until is None:
             return await self._tries(node, inputs, context)
         for number in range(1, node.until.at_most + 1):
@@ -183,13 +158,13 @@ class Control:
             "at_most allows more"
         )
 
-    async def _tries(self, node: CheckedNode, inputs: dict[str, Value], context: CallContext) -> _Answer:
+    async def _tries(self, node: CheckedNode, inputs: dict[str, Value], context: CallContext) -> Answer:
         tried = 0
         while True:
             try:
                 here = context.in_round(tried) if tried else context
                 outcome = await self._call(node.kind, node.callee, inputs, node, here)
-                return _Answer(outcome.outputs, outcome.cached, key=outcome.key)
+                return Answer(outcome.outputs, outcome.cached, key=outcome.key)
             except SensoriumError as error:
                 if tried == node.spec.retry or not error.can_retry:
                     raise
@@ -249,15 +224,6 @@ def _pause_s(tried: int) -> float:
     return longest * (0.5 + random.random() / 2)
 
 
-def _element(value: Value) -> Part | None:
-    assert not isinstance(value, tuple), "the checker refuses lists of lists"
-    return value
-
-
-def _callee(node: CheckedNode) -> str:
-    return f"{node.kind} {node.callee}"
-
-
 def _first(error: Exception) -> SensoriumError:
     """The error itself, the first of a group, or our own fault where nobody raised it on purpose."""
     if isinstance(error, ExceptionGroup):
@@ -270,13 +236,8 @@ def _first(error: Exception) -> SensoriumError:
 
 
 def _failed(error: SensoriumError, node: CheckedNode, context: CallContext, seconds: float) -> NodeOutcome:
-    _tell_failure(error, node, context, seconds)
+    tell_failure(error, node, context, seconds)
     status: NodeStatus = (
         "paused" if isinstance(error, PausedError) else "refused" if isinstance(error, RefusedError) else "failed"
     )
-    return NodeOutcome(status, {}, seconds, error=error)
-
-
-def _tell_failure(error: SensoriumError, node: CheckedNode, context: CallContext, seconds: float) -> None:
-    error.node = error.node or context.node
-    context.emit(NodeFailed(context.run, context.node, _callee(node), error.kind, str(error), seconds))
+    return NodeOutcome(status, {}, seconds, error=error, figures=context.tally.figures({}))

@@ -1,24 +1,46 @@
-"""The dataflow of one graph: each node begins when everything that it depends on is there."""
+"""The dataflow of one graph: each node begins when what it depends on is there.
+
+What it depends on is whole, but for the list of an `each`, which it may follow while the list is made.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeAlias
 
+from sensorium.graph.early import followed_list
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.outcome import NodeOutcome
+from sensorium.graph.stream import Stream
 from sensorium.parts import Value
 from sensorium.spec.checked import Checked, CheckedNode
 from sensorium.spec.wires import InputWire, NodeWire, Wire
 
-__all__ = ["Flow", "Read", "Settle"]
+__all__ = ["Flow", "Read", "Settle", "Source"]
 
 Read: TypeAlias = Callable[[Wire], Value]
 """What a wire brings."""
 
-Settle: TypeAlias = Callable[[CheckedNode, Read, CallContext], Awaitable[NodeOutcome]]
-"""Carries out one node whose dependencies are there. Raises nothing but a cancellation."""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The list of a node's `each` while the list is made."""
+
+    stream: Stream
+    ended: Callable[[], Awaitable[NodeOutcome | None]]
+    """Waits until the node that makes the list has ended, and the whole can be read. Where it gave nothing: how the
+    node that follows it ends."""
+
+
+class Settle(Protocol):
+    """Carries out one node whose dependencies are there, but for its `source`. Raises nothing but a cancellation."""
+
+    def __call__(
+        self, node: CheckedNode, read: Read, context: CallContext, source: Source | None = None
+    ) -> Awaitable[NodeOutcome]: ...
 
 
 class Flow:
@@ -38,18 +60,29 @@ class Flow:
         self._settle = settle
         loop = asyncio.get_running_loop()
         self._ended: dict[str, asyncio.Future[NodeOutcome]] = {name: loop.create_future() for name in checked.order}
+        catalogue = context.services.catalogue
+        followed = {name: followed_list(node, checked.nodes, catalogue) for name, node in checked.nodes.items()}
+        self._followed = {name: wire for name, wire in followed.items() if wire is not None}
+        self._streams = {wire: Stream() for wire in self._followed.values()}
 
     async def node(self, name: str) -> NodeOutcome:
-        """How a node ended, waited for and carried out here; called once for each node.
-
-        Waiting is for whole sets of futures that others wait for too, so it must not cancel them: `asyncio.wait`.
-        """
-        node = self.checked.nodes[name]
-        if node.dependencies:
-            await asyncio.wait([self._ended[dependency] for dependency in node.dependencies])
-        outcome = self._broken(node) or await self._settle(node, self.read, self.context.at(self.path(name)))
+        """How a node ended, waited for and carried out here; called once for each node."""
+        streams = {wire.port: stream for wire, stream in self._streams.items() if wire.node == name}
+        context = self.context.at(self.path(name), streams)
+        outcome = await self._outcome(self.checked.nodes[name], context)
         self._ended[name].set_result(outcome)
+        for stream in streams.values():
+            stream.close()
         return outcome
+
+    async def _outcome(self, node: CheckedNode, context: CallContext) -> NodeOutcome:
+        wire = self._followed.get(node.name)
+        if wire is not None:
+            others = [name for name in node.dependencies if name != wire.node]
+            if await self._broken(others) is None:
+                source = Source(self._streams[wire], partial(self._broken, node.dependencies))
+                return await self._settle(node, self.read, context, source)
+        return await self._broken(node.dependencies) or await self._settle(node, self.read, context)
 
     def path(self, name: str) -> str:
         """Path of a node in the run."""
@@ -84,9 +117,14 @@ class Flow:
             for port, feed in self.checked.outputs.items()
         }
 
-    def _broken(self, node: CheckedNode) -> NodeOutcome | None:
-        """The outcome of a node that depends on one which gave nothing."""
-        for name in node.dependencies:
+    async def _broken(self, dependencies: Iterable[str]) -> NodeOutcome | None:
+        """Waits for nodes; the outcome of one that depends on them where one of them gave nothing.
+
+        Waiting is for whole sets of futures that others wait for too, so it must not cancel them: `asyncio.wait`.
+        """
+        if waited := [self._ended[name] for name in dependencies]:
+            await asyncio.wait(waited)
+        for name in dependencies:
             before = self._ended[name].result()
             if not before.has_outputs:
                 return NodeOutcome("cancelled", {}, why=f"{self.path(name)} gave nothing", error=before.error)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -15,8 +16,10 @@ from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
 from sensorium.graph.options import Approver
 from sensorium.graph.services import Services
+from sensorium.graph.stream import Stream
+from sensorium.graph.tally import Tally, blobs_of
 from sensorium.host.contract import Binding, Done, Host, Item, Progress
-from sensorium.parts import Audio, Image, Latent, Masks, Part, Value, decode_values, encode_values, values_digest
+from sensorium.parts import Part, Value, decode_values, encode_values, values_digest
 from sensorium.spec.catalogue import ToolEntry
 from sensorium.store import Store
 
@@ -60,10 +63,28 @@ class CallContext:
     """Who asks a person; None where nobody can be asked."""
     placed: dict[tuple[str, str], Placement] = field(default_factory=dict[tuple[str, str], "Placement"])
     """Tools that this run has placed, by name and digest of their folder."""
+    streams: Mapping[str, Stream] = field(default_factory=dict[str, "Stream"])
+    """List outputs of the node that are followed while it is at work, by port."""
+    tally: Tally = field(default_factory=Tally)
+    """Counts what the node calls and moves."""
 
-    def at(self, node: str) -> CallContext:
-        """The same, at another path."""
-        return replace(self, node=node)
+    def at(self, node: str, streams: Mapping[str, Stream] | None = None) -> CallContext:
+        """The same, at the path of a node that lies in this one, whose list outputs are followed by `streams` alone."""
+        return replace(self, node=node, streams=streams or {}, tally=Tally(self.tally))
+
+    def item(self, index: int) -> CallContext:
+        """The same, at one element of the node's `each`, whose outputs nobody follows."""
+        return replace(self, node=f"{self.node}[{index}]", streams={}, tally=Tally(self.tally, is_item=True))
+
+    def unfollowed(self) -> CallContext:
+        """The same, for calls whose outputs are not the node's."""
+        return replace(self, streams={})
+
+    def pass_on(self, port: str, index: int, part: Part) -> None:
+        """Tells of one element of a list output, as soon as it is there."""
+        self.emit(ItemMade(self.run, self.node, port, part))
+        if port in self.streams:
+            self.streams[port].put(index, part)
 
     def in_round(self, number: int) -> CallContext:
         """The same, in a round within this one."""
@@ -108,7 +129,7 @@ async def call_tool(
 
     The result is on the disk when this returns. Of equal calls at once one is made. A tool with effects, and any tool
     with `use_cache=False`, finds only what the same node made in the same run. A kept result whose media are gone
-    counts for nothing. Progress and list items go to `context.emit`.
+    counts for nothing. Progress goes to `context.emit`, list items to `context.pass_on`.
 
     Args:
         context: Where the call is made.
@@ -129,6 +150,7 @@ async def call_tool(
     results = context.services.results
     async with results.flight(key):
         outputs = await kept(context, key)
+        context.tally.count(is_kept=outputs is not None)
         if outputs is not None:
             return Outcome(outputs, perf_counter() - began_s, cached=True, key=key)
         async with context.gate:
@@ -166,9 +188,7 @@ def _whole(data: bytes, store: Store) -> dict[str, Value] | None:
         outputs = decode_values(data, store)
     except msgspec.DecodeError:
         return None  # written by a version whose parts were others
-    media = (part for value in outputs.values() for part in _parts(value))
-    whole = all(store.has(part.blob.digest) for part in media if isinstance(part, Image | Audio | Masks | Latent))
-    return outputs if whole else None
+    return outputs if all(store.has(blob.digest) for blob in blobs_of(outputs)) else None
 
 
 async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node: str) -> Made:
@@ -199,19 +219,14 @@ def _encoded(outputs: dict[str, Value], entry: ToolEntry) -> bytes:
 async def _made(
     context: CallContext, placed: Placement, inputs: Mapping[str, Value], key: str, timeout_s: float | None
 ) -> Done:
+    num_items: Counter[str] = Counter()
     async for event in placed.host.call(placed.binding, inputs, key=key, deadline_s=timeout_s):
         match event:
             case Progress(share, note):
                 context.emit(NodeProgress(context.run, context.node, share, note))
             case Item(port, part):
-                context.emit(ItemMade(context.run, context.node, port, part))
+                context.pass_on(port, num_items[port], part)
+                num_items[port] += 1
             case Done():
                 return event
     raise InternalError(f"the host of tool {placed.binding.spec.name!r} ended a call without a result")
-
-
-def _parts(value: Value) -> Iterator[Part]:
-    if isinstance(value, tuple):
-        yield from (part for part in value if part is not None)
-    elif value is not None:
-        yield value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sensorium.errors import SensoriumError
+from sensorium.events import Figures
 from sensorium.parts import Value
 from sensorium.spec.checked import CheckedNode
 
@@ -31,6 +32,7 @@ class NodeOutcome:
     """Why it failed, or why what it depends on did."""
     key: str = ""
     """Where `outputs` are kept as one call's result; empty where the node is more than one call."""
+    figures: Figures = field(default_factory=Figures)
 
     @property
     def has_outputs(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sensorium.events import RunId, RunStatus
+from sensorium.events import Figures, RunId, RunStatus
 from sensorium.graph.outcome import NodeStatus
 from sensorium.graph.save import Saved, describe, save_outputs
 from sensorium.parts import Value
@@ -45,6 +45,9 @@ class NodeReport:
     why: str = ""
     """Why it was skipped, or why its stand-in answered."""
     error: ErrorReport | None = None
+    figures: Figures = field(default_factory=Figures)
+    rungs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By which rung latents came in, by port."""
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `nodes` in JSON output."""
@@ -55,7 +58,13 @@ class NodeReport:
             "status": self.status,
             "seconds": round(self.seconds, 4),
             "cached": self.cached,
+            "bytes_in": self.figures.bytes_in,
+            "bytes_out": self.figures.bytes_out,
+            "calls": self.figures.calls,
+            "kept": self.figures.kept,
         }
+        if self.rungs:
+            told["rung"] = ", ".join(dict.fromkeys(self.rungs.values()))
         if self.why:
             told["why"] = self.why
         if self.error is not None:

@@ -7,12 +7,24 @@ import importlib
 import logging
 import re
 import secrets
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from sensorium.errors import SensoriumError
-from sensorium.events import Event, NodeFailed, NodeFinished, NodeSkipped, RunFinished, RunId, RunStarted, RunStatus
+from sensorium.events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeSkipped,
+    RunFinished,
+    RunId,
+    RunStarted,
+    RunStatus,
+    WireCrossed,
+)
 from sensorium.graph.control import Control
 from sensorium.graph.flow import Flow
 from sensorium.graph.leaf import CallContext
@@ -25,8 +37,13 @@ from sensorium.spec.checked import Checked
 
 __all__ = ["carry_out_run"]
 
+_log = logging.getLogger("sensorium")
+
 _WITHIN = re.compile(r"[^\[]+/[^\[]+")
 """Path of a node within a graph that a node calls, and of no item of an `each`."""
+
+_ITEM = re.compile(r"\[\d+\]$")
+"""What stands behind a node's path in that of an item of its `each`."""
 
 
 async def carry_out_run(
@@ -43,7 +60,7 @@ async def carry_out_run(
     Raises:
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
-    watch = _Watch(options.on_event)
+    watch = _Watch(_observers(options))
     run = options.run or _new_id()
     gate = asyncio.Semaphore(services.parallel)
     context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh, approver=options.approver)
@@ -57,11 +74,11 @@ async def carry_out_run(
     except SensoriumError as error:
         stopped = error
     except asyncio.CancelledError:
-        watch.see(RunFinished(run, "cancelled", perf_counter() - began_s))
+        watch.see(RunFinished(run, "cancelled", perf_counter() - began_s, "cancelled"))
         raise
     status, reason = _ended(flow.outcomes(), stopped)
     result = _result(flow, watch, status, reason, perf_counter() - began_s)
-    watch.see(RunFinished(run, status, result.seconds))
+    watch.see(RunFinished(run, status, result.seconds, reason.kind if reason is not None else ""))
     if reason is not None and options.raise_on_failure:
         reason.result = result
         raise reason
@@ -81,37 +98,60 @@ def _result(flow: Flow, watch: _Watch, status: RunStatus, reason: SensoriumError
     )
 
 
-class _Watch:
-    """Passes events on, and remembers how nodes within called graphs ended."""
+def _observers(options: RunOptions) -> Sequence[Callable[[Event], None]]:
+    """Who sees the run's events: who was named, and OpenTelemetry where a program has it and has configured it."""
+    named = () if options.on_event is None else (options.on_event,)
+    if "opentelemetry.trace" not in sys.modules:
+        return named
+    try:
+        spans = importlib.import_module("sensorium.graph.spans").spans_of_run()
+    except Exception:
+        _log.warning("OpenTelemetry cannot watch the run; the run goes on", exc_info=True)
+        return named
+    return named if spans is None else (*named, spans.see)
 
-    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
-        self._on_event = on_event
+
+class _Watch:
+    """Passes events on, and remembers how nodes within called graphs ended and how latents came in."""
+
+    def __init__(self, observers: Sequence[Callable[[Event], None]]) -> None:
+        self._observers = observers
         self.within: dict[str, NodeReport] = {}
+        self._rungs: dict[str, dict[str, str]] = {}
 
     def see(self, event: Event) -> None:
         """Takes one event. An observer that fails does not fail the run."""
         if isinstance(event, NodeFinished | NodeFailed | NodeSkipped) and _WITHIN.fullmatch(event.node):
-            self.within[event.node] = _report_of(event)
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            logging.getLogger("sensorium").warning("whoever watches the run failed; the run goes on", exc_info=True)
+            self.within[event.node] = replace(_report_of(event), rungs=self.rungs(event.node))
+        if isinstance(event, WireCrossed):
+            self.rungs(_ITEM.sub("", event.node))[event.port] = event.rung
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                _log.warning("whoever watches the run failed; the run goes on", exc_info=True)
+
+    def rungs(self, node: str) -> dict[str, str]:
+        """By which rung latents came into a node, by port."""
+        return self._rungs.setdefault(node, {})
 
 
 def _report_of(event: NodeFinished | NodeFailed | NodeSkipped) -> NodeReport:
     match event:
-        case NodeFinished(callee=callee):
+        case NodeFinished(callee=callee, figures=figures):
             kind, _, name = callee.partition(" ")
-            return NodeReport(event.node, kind, name, "done", event.seconds, event.cached, event.instead)
+            return NodeReport(
+                event.node, kind, name, "done", event.seconds, event.cached, event.instead, figures=figures
+            )
         case NodeFailed(callee=callee):
             kind, _, name = callee.partition(" ")
             told = ErrorReport(event.kind, event.message, event.node)
             status: NodeStatus = (
                 "paused" if event.kind == "paused" else "refused" if event.kind == "refused" else "failed"
             )
-            return NodeReport(event.node, kind, name, status, event.seconds, cached=False, error=told)
+            return NodeReport(
+                event.node, kind, name, status, event.seconds, cached=False, error=told, figures=event.figures
+            )
         case NodeSkipped():
             return NodeReport(event.node, "", "", "skipped", 0.0, cached=False, why=event.why)
 
@@ -122,7 +162,16 @@ def _reports(flow: Flow, watch: _Watch) -> Iterator[NodeReport]:
         outcome = ended.get(name, NodeOutcome("cancelled", {}))
         own_error = outcome.error if outcome.status != "cancelled" else None
         yield NodeReport(
-            name, node.kind, node.callee, outcome.status, outcome.seconds, outcome.cached, outcome.why, _told(own_error)
+            name,
+            node.kind,
+            node.callee,
+            outcome.status,
+            outcome.seconds,
+            outcome.cached,
+            outcome.why,
+            _told(own_error),
+            outcome.figures,
+            watch.rungs(name),
         )
         yield from (report for path, report in watch.within.items() if path.startswith(f"{name}/"))
 

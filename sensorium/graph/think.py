@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 
 from sensorium.agent import Agent, Script
-from sensorium.events import NodeProgress, TextPiece
+from sensorium.events import TextPiece, WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.toolbox import RunToolbox
-from sensorium.parts import Latent, Value
+from sensorium.parts import Latent, Text, Value
+from sensorium.spec.agent import SENTENCES
 from sensorium.spec.catalogue import AgentEntry
 
 __all__ = ["think"]
 
 
 async def think(context: CallContext, entry: AgentEntry, inputs: Mapping[str, Value]) -> dict[str, Value]:
-    """A value for each of the agent's outputs. The answer goes to `context.emit` as it comes.
+    """A value for each of the agent's outputs. The answer goes to `context` as it comes, by pieces and sentences.
 
     Raises:
         ModelError: The model failed.
@@ -27,13 +29,15 @@ async def think(context: CallContext, entry: AgentEntry, inputs: Mapping[str, Va
     model = await context.services.model(entry.spec.model)
     for port, value in inputs.items():
         if isinstance(value, Latent):
-            note = f"{port} crosses by the rung text: the model reads no vectors of {value.space}"
-            context.emit(NodeProgress(context.run, context.node, 0.0, note))
+            why = f"the model reads no vectors of {value.space}"
+            context.emit(WireCrossed(context.run, context.node, port, "text", why))
+    numbers = count()
     agent = Agent(
         entry.spec,
         Script.parse(entry.prompt, str(entry.folder / "prompt.md")),
         RunModel(context, model, entry.spec.model),
         RunToolbox.of(context, entry),
         lambda piece: context.emit(TextPiece(context.run, context.node, piece)),
+        lambda sentence: context.pass_on(SENTENCES, next(numbers), Text(sentence)),
     )
     return await agent.work(inputs)

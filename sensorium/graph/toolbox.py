@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 
 from sensorium.agent.toolbox import Card
 from sensorium.errors import AuthorError, PausedError, RefusedError, SensoriumError
 from sensorium.events import ToolCalled
 from sensorium.graph.leaf import CallContext, call_tool
 from sensorium.graph.options import Question
+from sensorium.graph.tally import blobs_of, num_bytes
 from sensorium.parts import Value
 from sensorium.spec.catalogue import AgentEntry, ToolEntry
 
@@ -37,7 +39,7 @@ class RunToolbox:
                 f"agent {entry.spec.name!r} names the tool {missing[0]!r}, which is not there; "
                 f"tools here: {', '.join(sorted(tools))}"
             )
-        return cls(context, {name: tools[name] for name in entry.spec.tools})
+        return cls(context.unfollowed(), {name: tools[name] for name in entry.spec.tools})
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -46,16 +48,26 @@ class RunToolbox:
 
     async def call(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """A tool's outputs. Whoever watches is told of the call, however it ends."""
-        context = self.context
+        context, began_s = self.context, perf_counter()
+        told = ToolCalled(context.run, context.node, name, "failed", bytes_in=num_bytes(blobs_of(inputs)))
         try:
             await self._approved(name, inputs)
             outcome = await call_tool(context, self.entries[name], inputs)
         except PausedError:
             raise
         except SensoriumError as error:
-            context.emit(ToolCalled(context.run, context.node, name, "failed", message=str(error)))
+            context.emit(replace(told, message=str(error), seconds=perf_counter() - began_s, kind=error.kind))
             raise
-        context.emit(ToolCalled(context.run, context.node, name, "done", outcome.outputs))
+        context.emit(
+            replace(
+                told,
+                status="done",
+                outputs=outcome.outputs,
+                seconds=perf_counter() - began_s,
+                cached=outcome.cached,
+                bytes_out=num_bytes(blobs_of(outcome.outputs)),
+            )
+        )
         return outcome.outputs
 
     async def _approved(self, name: str, inputs: Mapping[str, Value]) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeText
 from sensorium.spec.ports import PortType, Signature
 
-__all__ = ["AgentLimits", "AgentSpec"]
+__all__ = ["SENTENCES", "AgentLimits", "AgentSpec"]
+
+_ANSWER = "answer"
+SENTENCES = "sentences"
+"""The list output that holds the sentences of the answer, passed on while it is written."""
 
 _DEFAULT_INPUTS = {"request": "text", "image": "image?", "audio": "audio?", "history": "data?"}
 
@@ -34,7 +38,8 @@ class AgentSpec(Declared):
     """Tools, agents' graphs and graphs that the agent may call."""
     limits: AgentLimits = AgentLimits()
     inputs: dict[PortName, TypeText] = _DEFAULT_INPUTS
-    outputs: Annotated[dict[PortName, TypeText], Field(min_length=1)] = {"answer": "text"}
+    outputs: Annotated[dict[PortName, TypeText], Field(min_length=1)] = {_ANSWER: "text"}
+    """A list is filled in one case alone: `sentences: "[text]"`, beside `answer: text`."""
 
     @property
     def signature(self) -> Signature:
@@ -43,3 +48,22 @@ class AgentSpec(Declared):
             {port: PortType.parse(text) for port, text in self.inputs.items()},
             {port: PortType.parse(text) for port, text in self.outputs.items()},
         )
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether the agent gives the sentences of its answer."""
+        given = self.signature.outputs.get(SENTENCES)
+        return given is not None and given.is_list
+
+    @model_validator(mode="after")
+    def _lists(self) -> AgentSpec:
+        outputs = self.signature.outputs
+        for port, given in outputs.items():
+            if given.is_list and (port, given.kind) != (SENTENCES, "text"):
+                raise ValueError(
+                    f"output {port!r} is {given}, which an agent cannot fill; its only list is {SENTENCES}: "
+                    '"[text]", the sentences of its answer'
+                )
+        if self.has_sentences and outputs.get(_ANSWER) != PortType("text"):
+            raise ValueError(f"output {SENTENCES!r} holds the sentences of the answer; add {_ANSWER}: text")
+        return self

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sensorium.spec.catalogue import Catalogue, GraphEntry
-from sensorium.spec.graph import GraphSpec
+from sensorium.spec.graph import GraphSpec, NodeSpec
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import Signature
 
-__all__ = ["Callee", "Callees", "called_graphs"]
+__all__ = ["Callee", "Callees", "called", "called_graphs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,18 @@ def _trail(end: str, came_from: Mapping[str, str | None]) -> list[str]:
     return trail[::-1]
 
 
+def called(node: NodeSpec) -> Iterator[tuple[str, str]]:
+    """Kind and name of what a node calls, and of what stands in for it."""
+    yield node.callee
+    if node.else_ is not None and node.else_.tool is not None:
+        yield "tool", node.else_.tool
+    if node.else_ is not None and node.else_.graph is not None:
+        yield "graph", node.else_.graph
+
+
 def _calls(spec: GraphSpec) -> Iterator[tuple[str, str]]:
     for node in spec.nodes.values():
-        yield node.callee
-        if node.else_ is not None and node.else_.tool is not None:
-            yield "tool", node.else_.tool
-        if node.else_ is not None and node.else_.graph is not None:
-            yield "graph", node.else_.graph
+        yield from called(node)
 
 
 def called_graphs(spec: GraphSpec) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sensorium.spec.callees import Callees
+from sensorium.spec.callees import Callees, called
 from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.check_node import NodeCheck
 from sensorium.spec.checked import Checked, CheckedNode, WireFeed
@@ -151,10 +151,7 @@ class _Check:
 
     def _acts(self, node: NodeSpec) -> bool:
         """Whether a node is of use even if nobody reads its outputs."""
-        calls = [node.callee]
-        if node.else_ is not None:
-            calls += [(kind, name) for kind, name in (("tool", node.else_.tool), ("graph", node.else_.graph)) if name]
-        return any(self.callees.has_effects(kind, name) for kind, name in calls)
+        return any(self.callees.has_effects(kind, name) for kind, name in called(node))
 
 
 def _wired(node: NodeSpec) -> list[tuple[YamlPath, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensorium.errors import AuthorError, PausedError
-from sensorium.events import Event, NodeProgress, PromptSent, TextPiece, ToolCalled
+from sensorium.events import Event, PromptSent, TextPiece, ToolCalled, WireCrossed
 from sensorium.graph import Question, RunOptions, Verdict
 from sensorium.model.contract import Ask
 from sensorium.parts import Number, Text
@@ -127,7 +127,7 @@ class Look:
     scratch.agent("helper", inputs={"request": "text", "seen": "latent(look.vector)?"}, outputs={"answer": "text"})
     model = scratch.scripted("central", ["A bus."])
     events: list[Event] = []
-    await scratch.graph("""
+    result = await scratch.graph("""
         name: see
         inputs: {request: text}
         nodes:
@@ -136,5 +136,7 @@ class Look:
         outputs: {answer: $think.answer}
     """).arun(request="What is it?", options=RunOptions(on_event=events.append))
     assert "a red bus" in model.asked[0].messages[-1].content
-    notes = [event.note for event in events if isinstance(event, NodeProgress)]
-    assert notes == ["seen crosses by the rung text: the model reads no vectors of look.vector"]
+    (crossed,) = [event for event in events if isinstance(event, WireCrossed)]
+    assert (crossed.node, crossed.port, crossed.rung) == ("think", "seen", "text")
+    assert crossed.why == "the model reads no vectors of look.vector"
+    assert result.to_json()["nodes"][1]["rung"] == "text"

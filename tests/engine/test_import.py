@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "transformers", "langgraph", "xllamacpp", "onnxruntime", "cv2")
+HEAVY = ("torch", "opentelemetry", "transformers", "langgraph", "xllamacpp", "onnxruntime", "cv2")
 
 
 def loaded_by(statement: str) -> set[str]:

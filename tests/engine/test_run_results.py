@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from sensorium import media
 from sensorium.errors import OperatorError
-from sensorium.events import RunId
+from sensorium.events import Figures, RunId
 from sensorium.graph import ErrorReport, NodeReport, Result
 from sensorium.parts import (
     Audio,
@@ -145,7 +145,7 @@ def test_values_are_told_as_json(kind: str, value: Value, told: object) -> None:
 def test_a_run_is_told_with_its_nodes_and_its_error() -> None:
     error = ErrorReport("tool", "tool shout: it is broken", "shout")
     nodes = (
-        NodeReport("look", "tool", "see", "done", 0.25, cached=True),
+        NodeReport("look", "tool", "see", "done", 0.25, cached=True, figures=Figures(900, 12, 2, 1)),
         NodeReport("shout", "tool", "shout", "failed", 1.0, cached=False, error=error),
     )
     told = Result(RunId("r1"), "demo", "failed", {}, {}, nodes, 1.5, error).to_json()
@@ -156,13 +156,27 @@ def test_a_run_is_told_with_its_nodes_and_its_error() -> None:
         "seconds": 1.5,
         "outputs": {},
         "nodes": [
-            {"node": "look", "tool": "see", "status": "done", "seconds": 0.25, "cached": True},
+            {
+                "node": "look",
+                "tool": "see",
+                "status": "done",
+                "seconds": 0.25,
+                "cached": True,
+                "bytes_in": 900,
+                "bytes_out": 12,
+                "calls": 2,
+                "kept": 1,
+            },
             {
                 "node": "shout",
                 "tool": "shout",
                 "status": "failed",
                 "seconds": 1.0,
                 "cached": False,
+                "bytes_in": 0,
+                "bytes_out": 0,
+                "calls": 0,
+                "kept": 0,
                 "error": {"kind": "tool", "message": "tool shout: it is broken"},
             },
         ],
