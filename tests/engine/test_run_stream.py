@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 import pytest
 import pytest_asyncio
 
-from sensorium.events import Event, ItemMade, NodeFailed, NodeFinished, NodeSkipped, NodeStarted, RunFinished
+from sensorium.events import (
+    Event,
+    ItemMade,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeSkipped,
+    NodeStarted,
+    RunFinished,
+)
 from sensorium.graph import Graph, Question, Result, RunOptions, Verdict
 from sensorium.model.contract import Ask, ModelEvent, Reply
 from sensorium.parts import Text, Value
@@ -356,7 +365,6 @@ async def test_the_most_calls_at_once_are_kept_to_and_nothing_waits_for_itself(t
     await project.close()
 
 
-@pytest.mark.slow
 async def test_lists_are_followed_across_processes(tmp_path: Path, gate: Gate) -> None:
     project = Scratch(tmp_path, host="worker")
     fill(project)
@@ -497,6 +505,31 @@ async def test_a_try_again_with_other_words_replaces_what_was_begun(project: Scr
         f"{tool} {word}" for tool, words in (("shout", "abcd"), ("wrap", "ABCD")) for word in words
     )
     assert running.count(NodeStarted, "shout") == running.count(NodeFinished, "shout") == 1
+
+
+async def test_a_call_that_turns_out_to_be_in_vain_is_cancelled(project: Scratch, gate: Gate, tmp_path: Path) -> None:
+    second = Gate(tmp_path / "second")
+    graph = project.graph("""
+        name: held
+        inputs: {tries: data, gate: text, second: text}
+        nodes:
+          split: {tool: split, with: {tries: $tries, gate: $gate}, retry: 1}
+          hold:  {tool: hold, each: $split.words, as: word, with: {text: $word, gate: $second}}
+        outputs: {words: $hold.text}
+    """)
+    tries = [{"items": ["a"], "fails": "once"}, {"items": ["b"]}]
+    running = Running(graph, {"tries": tries, "gate": gate.path, "second": second.path})
+    gate.let(1)
+    await running.until(NodeProgress, "hold[0]")
+    gate.let(2)
+    await running.until(NodeStarted, "hold[0]", times=2)
+    second.let(2)
+    await running.until(NodeFinished, "hold[0]")
+    gate.let(1)
+    assert texts((await running.result()).words) == ["b"]
+    assert running.count(NodeFinished, "hold[0]") == 1
+    assert calls(project) == ["hold a", "hold b"]
+    second.close()
 
 
 async def test_a_list_whose_maker_fails_stops_those_who_follow_it(project: Scratch, gate: Gate) -> None:
