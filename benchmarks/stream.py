@@ -47,8 +47,8 @@ STREAMED = """
       third:  {tool: other, each: $second.chunk, as: chunk, with: {chunk: $chunk}}
     outputs: {chunks: $third.chunk}
 """
-HEADER = "import time\nCHUNK_S = 0.05"
 CHUNK_S = 0.05
+HEADER = f"import time\nCHUNK_S = {CHUNK_S}"
 
 
 class Chunks:
@@ -123,8 +123,10 @@ async def answer(profile: str) -> tuple[float, float]:
     """Seconds until the first sentence of an answer can be heard, and until the tenth can."""
     project = sensorium.Project.find(profile=profile)
     graph = project.graph("tell")
-    await timed_answer(graph, "Say hello.")  # starts the workers
-    taken = [await timed_answer(graph, REQUEST) for _ in range(ROUNDS)]
+    taken: list[list[float]] = []
+    for _ in range(ROUNDS):
+        await timed_answer(graph, "Say hello.")  # starts the workers, and leaves no prompt to go on from
+        taken.append(await timed_answer(graph, REQUEST))
     await project.close()
     return statistics.median(heard[0] for heard in taken), statistics.median(heard[SENTENCES - 1] for heard in taken)
 

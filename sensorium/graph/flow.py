@@ -63,11 +63,13 @@ class Flow:
         catalogue = context.services.catalogue
         followed = {name: followed_list(node, checked.nodes, catalogue) for name, node in checked.nodes.items()}
         self._followed = {name: wire for name, wire in followed.items() if wire is not None}
-        self._streams = {wire: Stream() for wire in self._followed.values()}
+        self._streams: dict[str, dict[str, Stream]] = {}
+        for wire in set(self._followed.values()):
+            self._streams.setdefault(wire.node, {})[wire.port] = Stream()
 
     async def node(self, name: str) -> NodeOutcome:
         """How a node ended, waited for and carried out here; called once for each node."""
-        streams = {wire.port: stream for wire, stream in self._streams.items() if wire.node == name}
+        streams = self._streams.get(name, {})
         context = self.context.at(self.path(name), streams)
         outcome = await self._outcome(self.checked.nodes[name], context)
         self._ended[name].set_result(outcome)
@@ -80,7 +82,7 @@ class Flow:
         if wire is not None:
             others = [name for name in node.dependencies if name != wire.node]
             if await self._broken(others) is None:
-                source = Source(self._streams[wire], partial(self._broken, node.dependencies))
+                source = Source(self._streams[wire.node][wire.port], partial(self._broken, node.dependencies))
                 return await self._settle(node, self.read, context, source)
         return await self._broken(node.dependencies) or await self._settle(node, self.read, context)
 

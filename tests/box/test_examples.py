@@ -42,3 +42,11 @@ def test_a_folder_is_captioned(elsewhere: Path) -> None:
     told = run("04_caption_folder.py", "album", cwd=elsewhere)
     assert "chelsea.png: " in told
     assert "coffee.png: " in told
+
+
+def test_an_answer_is_spoken_sentence_by_sentence(elsewhere: Path) -> None:
+    told = run("06_answer_aloud.py", "How does a plane fly?", "--profile", "small", cwd=elsewhere).splitlines()
+    written = [line for line in told if line.startswith("written: ")]
+    spoken = [line for line in told if line.startswith("spoken: ")]
+    assert len(written) == len(spoken) > 1
+    assert len(list((elsewhere / "out/aloud").glob("*.wav"))) == len(spoken)

@@ -110,6 +110,26 @@ def test_an_agent_without_a_prompt_is_told_so(tmp_path: Path) -> None:
     ]
 
 
+def test_an_agent_gives_the_sentences_of_its_answer(tmp_path: Path) -> None:
+    written = 'name: poet\nabout: Tells.\noutputs: {answer: text, sentences: "[text]"}\n'
+    spec, _ = read_agent(folder(tmp_path / "poet", agent_yaml=written, prompt_md="Tell."))
+    assert spec.has_sentences
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ('answer: text, verses: "[text]"', r"output 'verses' is \[text\], which an agent cannot fill"),
+        ('answer: text, sentences: "[image]"', r"output 'sentences' is \[image\], which an agent cannot fill"),
+        ('verse: text, sentences: "[text]"', "holds the sentences of the answer; add answer: text"),
+    ],
+)
+def test_an_agent_gives_no_other_list(tmp_path: Path, outputs: str, said: str) -> None:
+    written = f"name: poet\nabout: Tells.\noutputs: {{{outputs}}}\n"
+    with pytest.raises(AuthorError, match=said):
+        read_agent(folder(tmp_path / "poet", agent_yaml=written, prompt_md="Tell."))
+
+
 def test_a_prompt_is_utf_8(tmp_path: Path) -> None:
     place = folder(tmp_path / "poet", agent_yaml="name: poet\nabout: Writes verse.\n")
     (place / "prompt.md").write_bytes(b"one\ntwo \xff")
