@@ -115,6 +115,8 @@ class Talk:
         """Turns until the input ends or `/quit`."""
         if not piped:
             typer.echo(f"{opening(self._conversation)}: /help tells what can be done, /quit ends", err=True)
+        elif self._conversation.session is not None:
+            typer.echo(opening(self._conversation), err=True)
         while (line := self._read(piped=piped)) is not None and line != "/quit":
             if line:
                 self._take(line)
