@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 import sensorium
-from sensorium.cli import chat, check, doctor, graph, init, list_, models, run, schema
+from sensorium.cli import chat, check, doctor, graph, init, list_, models, run, schema, sessions
 from sensorium.errors import SensoriumError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ app.command("check")(check.check)
 app.command("list")(list_.list_)
 app.command("graph")(graph.graph)
 app.add_typer(models.app, name="models")
+app.add_typer(sessions.app, name="sessions")
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)

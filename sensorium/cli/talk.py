@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, cast
 
 import typer
 
 from sensorium.admit import Admission
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
+from sensorium.cli.message import answer_message
 from sensorium.cli.pictures import can_show_pictures, show_picture
-from sensorium.cli.print_json import print_json
-from sensorium.cli.show import exit_code
+from sensorium.cli.sessions import print_sessions
+from sensorium.cli.transcript import counted, opening, print_turn
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
-from sensorium.events import Event, TextPiece, ToolCalled
+from sensorium.events import Event, TextPiece
 from sensorium.graph import Result, RunOptions
 from sensorium.parts import Image
 from sensorium.project import Project
-from sensorium.project.session import Conversation, Session
+from sensorium.project.conversation import Conversation
+from sensorium.project.sessions import open_session, summarise_sessions
 
 __all__ = ["Setting", "Talk", "converse"]
 
 _HELP = """/help           this
 /tools          what the assistant may call
 /attach FILE    a picture or a sound to talk about
+/take           talk about the picture and the sound of the last answer
 /save NAME      keep this conversation under a name
-/resume NAME    go on with a conversation that was kept
+/resume [NAME]  go on with a conversation that was kept; without a name, show which there are
 /clear          start anew
 /quit           end (so does Ctrl-D); Ctrl-C stops the answer that is being given"""
 
@@ -56,43 +61,20 @@ def converse(setting: Setting, message: str | None, *, json: bool) -> int:
         SensoriumError: The conversation could not begin.
     """
     door = Project.find(setting.project, profile=setting.profile)
-    kept = None if setting.session is None else Session(door.home / "sessions", setting.session, door.store)
+    kept = None if setting.session is None else open_session(door.home, setting.session)
     conversation = Conversation(door.graph(setting.graph), Admission(door.store), kept)
     for path in setting.attach:
         conversation.attach(path)
+    if isinstance(stdin := cast("TextIO", sys.stdin), io.TextIOWrapper):
+        stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused as a request, not here
     with exporting_spans(), asyncio.Runner() as runner:
         try:
             if message is not None:
-                return _once(runner, conversation, message, setting, json=json)
+                return answer_message(runner, conversation, message, trace=setting.trace, out=setting.out, json=json)
             Talk(door, conversation, runner, trace=setting.trace, out=setting.out).go_on(piped=not sys.stdin.isatty())
             return 0
         finally:
             runner.run(door.close())
-
-
-def _once(runner: asyncio.Runner, conversation: Conversation, message: str, setting: Setting, *, json: bool) -> int:
-    calls: list[dict[str, object]] = []
-
-    def see(event: Event) -> None:
-        watcher.see(event)
-        if isinstance(event, ToolCalled):
-            calls.append({"tool": event.tool, "status": event.status})
-
-    with Watcher(quiet=json, trace=setting.trace, calls_only=True) as watcher:
-        options = RunOptions(on_event=see, raise_on_failure=False)
-        result = runner.run(conversation.turn(message, options))
-    if setting.trace:
-        print_figures(result)
-    if json:
-        reply = result.outputs.get("answer")
-        print_json({**result.to_json(setting.out), "reply": None if reply is None else str(reply), "calls": calls})
-        return exit_code(result)
-    typer.echo(str(result.outputs.get("answer") or ""))
-    for paths in result.save(setting.out).values():
-        typer.echo("\n".join(str(path) for path in paths))
-    if result.error is not None:
-        typer.echo(f"sensorium: {result.error.message}", err=True)
-    return exit_code(result)
 
 
 class Talk:
@@ -120,11 +102,12 @@ class Talk:
         self._runner = runner
         self._trace = trace
         self._out = out
-        self._turns = 0
+        self._shown = len(conversation.turns)
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: typer.echo(_HELP),
             "/tools": lambda _: self._list_tools(),
             "/attach": self._attach,
+            "/take": lambda _: self._take_answer(),
             "/save": self._save,
             "/resume": self._resume,
             "/clear": lambda _: self._clear(),
@@ -133,9 +116,9 @@ class Talk:
     def go_on(self, *, piped: bool) -> None:
         """Turns until the input ends or `/quit`."""
         if not piped:
-            attached = f", {' and '.join(at_hand)} attached" if (at_hand := self._conversation.at_hand) else ""
-            graph = self._conversation.graph.name
-            typer.echo(f"{graph}{attached}: /help tells what can be done, /quit ends", err=True)
+            typer.echo(f"{opening(self._conversation)}: /help tells what can be done, /quit ends", err=True)
+        elif self._conversation.session is not None:
+            typer.echo(opening(self._conversation), err=True)
         while (line := self._read(piped=piped)) is not None and line != "/quit":
             if line:
                 self._take(line)
@@ -168,6 +151,8 @@ class Talk:
             typer.echo("\n(stopped)", err=True)
 
     def _turn(self, request: str) -> None:
+        if count := self._conversation.refresh():
+            typer.echo(f"(another process added to this session: {counted(count)} now count too)", err=True)
         spoken: list[str] = []
 
         def see(event: Event) -> None:
@@ -180,15 +165,20 @@ class Talk:
 
         with Watcher(trace=self._trace, calls_only=True) as watcher:
             options = RunOptions(on_event=see, raise_on_failure=False)
-            result = self._runner.run(self._conversation.turn(request, options))
+            try:
+                result = self._runner.run(self._conversation.turn(request, options))
+            except SensoriumError as error:
+                if error.result is not None:  # answered, and the session could not keep it
+                    self._show(error.result, was_spoken=bool(spoken))
+                raise
         self._show(result, was_spoken=bool(spoken))
 
     def _show(self, result: Result, *, was_spoken: bool) -> None:
         typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
         if self._trace:
             print_figures(result)
-        self._turns += 1
-        files = result.save(self._out / f"{self._turns:03d}")
+        self._shown = max(self._shown + 1, len(self._conversation.turns))
+        files = result.save(self._out / f"{self._shown:03d}")
         for name, paths in files.items():
             value = result.outputs[name]
             if isinstance(value, Image) and can_show_pictures():
@@ -203,8 +193,12 @@ class Talk:
         if isinstance(part, Image) and can_show_pictures():
             show_picture(part.open())
 
+    def _take_answer(self) -> None:
+        taken = self._conversation.take()
+        typer.echo(f"attached: {' and '.join(part.kind for part in taken)} of the last answer", err=True)
+
     def _save(self, name: str) -> None:
-        self._conversation.save(self._session(name))
+        self._conversation.save(open_session(self._project.home, name))
         typer.echo(f"kept as {name}", err=True)
 
     def _clear(self) -> None:
@@ -212,16 +206,18 @@ class Talk:
         typer.echo("a new conversation; nothing attached", err=True)
 
     def _resume(self, name: str) -> None:
-        session = self._session(name)
-        if not session.path.exists():
-            typer.echo(f"there is no session {name!r}", err=True)
+        if not name:
+            print_sessions(summarise_sessions(self._project.home))
+            return
+        session = open_session(self._project.home, name)
+        if not session.exists():
+            typer.echo(f"there is no session {name!r}; /resume shows which there are", err=True)
             return
         self._conversation.resume(session)
-        for message in self._conversation.messages:
-            typer.echo(f"{'> ' if message.role == 'user' else ''}{message.text}")
-
-    def _session(self, name: str) -> Session:
-        return Session(self._project.home / "sessions", name, self._project.store)
+        self._shown = max(self._shown, len(self._conversation.turns))
+        for turn in self._conversation.turns:
+            print_turn(turn)
+        typer.echo(opening(self._conversation), err=True)
 
     def _list_tools(self) -> None:
         tools = self._project.catalogue.tools

@@ -35,7 +35,7 @@ from sensorium.graph.services import Services
 from sensorium.parts import Value
 from sensorium.spec.checked import Checked
 
-__all__ = ["carry_out_run"]
+__all__ = ["carry_out_run", "new_run_id"]
 
 _log = logging.getLogger("sensorium")
 
@@ -61,7 +61,7 @@ async def carry_out_run(
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
     watch = _Watch(_observers(options))
-    run = options.run or _new_id()
+    run = options.run or new_run_id()
     gate = asyncio.Semaphore(services.parallel)
     context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh, approver=options.approver)
     began_s = perf_counter()
@@ -193,6 +193,6 @@ def _told(error: SensoriumError | None) -> ErrorReport | None:
     return None if error is None else ErrorReport(error.kind, str(error), error.node)
 
 
-def _new_id() -> RunId:
+def new_run_id() -> RunId:
     """An id that sorts by time and that nobody can guess."""
     return RunId(f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(6)}")

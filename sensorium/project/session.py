@@ -1,202 +1,168 @@
-"""A conversation: messages in order, and the picture and sound that are at hand. Each turn is a run of a graph."""
+"""A session: the messages of a conversation, kept under a name."""
 
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
-import os
-import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from sensorium.admit import Admission
+import msgspec
+
 from sensorium.errors import CallerError, OperatorError
-from sensorium.graph import Graph, Result, RunOptions
-from sensorium.parts import Audio, BlobPlace, Data, Image, Text, Value, decode_values, encode_values
+from sensorium.events import RunId, RunStatus
+from sensorium.graph import ErrorReport
+from sensorium.parts import Audio, Blob, BlobPlace, Image, Latent, Masks, Value, decode_values, encode_values
+from sensorium.project.line_file import Line, LineFile
 
-__all__ = ["Conversation", "Session", "SessionMessage"]
+__all__ = ["SUFFIX", "Session", "SessionMessage", "blobs_of"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+SUFFIX = ".jsonl"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMessage:
     """One message, with the parts that came with it."""
 
-    role: str
-    """`user` or `assistant`."""
+    role: Literal["user", "assistant"]
     text: str
-    parts: dict[str, Value]
+    parts: dict[str, Value] = field(default_factory=dict[str, Value])
     """By name of the graph's port; media by reference."""
+    run: RunId | None = None
+    """The run that the message begins or ends; None where it is not known."""
+    status: RunStatus = "done"
+    """How the run ended; says something of the assistant's messages alone."""
+    error: ErrorReport | None = None
+    """Why the run is not done."""
+
+
+class _Record(msgspec.Struct, omit_defaults=True):
+    """A message as its line of JSON holds it."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    parts: str
+    """`encode_values`, in base64."""
+    run: RunId | None = None
+    status: RunStatus = "done"
+    error: ErrorReport | None = None
 
 
 class Session:
-    """Messages that are kept under a name, one line of JSON each, only ever added to.
+    """Messages that are kept under a name, one line of JSON each, only ever added to. Many processes may add at once.
 
     Args:
-        folder: Where sessions lie.
-        name: Letters, digits, `_`, `.` and `-`.
+        path: Its file; the stem is its name.
         place: Where the media of the parts lie.
-
-    Raises:
-        CallerError: The name is none, or the file holds something else.
     """
 
-    def __init__(self, folder: Path, name: str, place: BlobPlace) -> None:
-        if not _NAME.fullmatch(name):
-            raise CallerError(f"{name!r} is not a session's name; use letters, digits, _ . and -, at most 64")
-        self.name = name
-        self.path = folder / f"{name}.jsonl"
+    def __init__(self, path: Path, place: BlobPlace) -> None:
+        self.name = path.name.removesuffix(SUFFIX)
+        self.path = path
         self._place = place
+        self._file = LineFile(self.path)
+
+    def exists(self) -> bool:
+        """Whether something of this name is kept."""
+        return self._file.exists()
 
     def read(self) -> list[SessionMessage]:
-        """The messages so far; none for a new session."""
-        if not self.path.exists():
-            return []
-        lines = self.path.read_bytes().split(b"\n")[:-1]  # a text may hold separators at which str.splitlines cuts
-        return [self._message(number, line) for number, line in enumerate(lines, 1)]
-
-    def add(self, messages: list[SessionMessage]) -> None:
-        """Writes messages behind the others; they are on the disk when this returns.
+        """The messages so far; none for a new session.
 
         Raises:
+            CallerError: A line holds something else, or the file is no regular one.
+            OperatorError: The file cannot be read.
+        """
+        self._file = LineFile(self.path)
+        return self.news()
+
+    def news(self) -> list[SessionMessage]:
+        """The messages that neither this nor `read` gave before, by whomever they were added.
+
+        Raises:
+            CallerError: As `read`; or the session was removed since.
+            OperatorError: As `read`.
+        """
+        try:
+            lines = self._file.news()
+        except OSError as error:
+            raise OperatorError(
+                f"session {self.path} cannot be read: {error.strerror or error}; give the right to read it"
+            ) from error
+        return [self._message(line) for line in lines]
+
+    def add(self, messages: Iterable[SessionMessage], *, is_new: bool = False) -> None:
+        """Writes messages behind the others, all of them or none; they are on the disk when this returns.
+
+        Args:
+            messages: In order.
+            is_new: Whether the session must be empty before.
+
+        Raises:
+            CallerError: The session is not new, or was removed since it was read.
             OperatorError: The disk is full or cannot be written.
         """
-        records = (
-            {
-                "role": message.role,
-                "text": message.text,
-                "parts": base64.b64encode(encode_values(message.parts)).decode(),
-            }
-            for message in messages
-        )
-        lines = "".join(json.dumps(record) + "\n" for record in records).encode()
+        data = b"".join(_encoded(message) for message in messages)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _append(self.path, lines)
+            self._file.add(data, is_new=is_new)
         except OSError as error:
-            raise OperatorError(f"session {self.path} cannot be written: {error.strerror or error}") from error
-
-    def _message(self, number: int, line: bytes) -> SessionMessage:
-        try:
-            record: dict[str, Any] = json.loads(line)
-            parts = decode_values(base64.b64decode(record["parts"]), self._place)
-            return SessionMessage(str(record["role"]), str(record["text"]), parts)
-        except Exception as error:
-            raise CallerError(
-                f"{self.path}:{number}: not a message of a session ({error}); remove the line, or name another session"
+            raise OperatorError(
+                f"session {self.path} cannot be written: {error.strerror or error}; free the disk, give the right to "
+                "write, or move SENSORIUM_HOME"
             ) from error
 
+    def remove(self) -> None:
+        """Removes the messages, whatever they hold. Their media stay in the store.
 
-def _append(path: Path, lines: bytes) -> None:
-    """Adds all of the lines or none: what a full disk took of them is taken back, and so is a torn line of before."""
-    with path.open("a+b", buffering=0) as target:
-        fcntl.flock(target, fcntl.LOCK_EX)
-        target.seek(0)
-        whole = target.read().rfind(b"\n") + 1
-        target.truncate(whole)
+        Raises:
+            CallerError: There is no such session, or what is there is no regular file.
+            OperatorError: It cannot be removed.
+        """
         try:
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[target.write(rest) :]
-            os.fsync(target.fileno())
-        except OSError:
-            target.truncate(whole)
-            raise
+            self._file.remove()
+        except FileNotFoundError as error:
+            raise CallerError(f"there is no session {self.name!r}") from error
+        except OSError as error:
+            raise OperatorError(
+                f"session {self.path} cannot be removed: {error.strerror or error}; give the right to write there"
+            ) from error
 
-
-class Conversation:
-    """Turns of a graph that takes a `request` and, where it has such ports, `image`, `audio` and `history`.
-
-    Args:
-        graph: The graph that answers.
-        admission: What may come in.
-        session: Where messages are kept; None keeps them in memory.
-
-    Raises:
-        CallerError: The graph takes no `request`, or gives no `answer`.
-    """
-
-    def __init__(self, graph: Graph, admission: Admission, session: Session | None = None) -> None:
-        if "request" not in graph.inputs or "answer" not in graph.outputs:
-            raise CallerError(
-                f"graph {graph.name!r} can't be talked to; it needs an input `request` and an output `answer`"
-            )
-        self.graph = graph
-        self.messages: list[SessionMessage] = []
-        self.at_hand: dict[str, Value] = {}
-        self._admission = admission
-        self.session: Session | None = None
-        if session is not None:
-            self.resume(session)
-
-    def resume(self, session: Session) -> None:
-        """Goes on with the messages and attachments of a session."""
-        self.messages = session.read()
-        self.session = session
-        self.at_hand = {}
-        for message in self.messages:
-            self.at_hand.update({port: part for port, part in message.parts.items() if message.role == "user"})
-
-    def save(self, session: Session) -> None:
-        """Keeps this conversation, and what follows, under a session's name.
+    def blobs(self) -> Iterator[str]:
+        """Digest of every blob that the messages' parts refer to, as often as they do.
 
         Raises:
-            CallerError: The name is taken by another conversation.
+            CallerError: As `read`.
+            OperatorError: As `read`.
         """
-        if session.path.exists():
+        for message in self.read():
+            for value in message.parts.values():
+                yield from (blob.digest for blob in blobs_of(value))
+
+    def _message(self, line: Line) -> SessionMessage:
+        try:
+            record = msgspec.convert(json.loads(line.data), _Record)
+            parts = decode_values(base64.b64decode(record.parts, validate=True), self._place)
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             raise CallerError(
-                f"session {session.name!r} is there already; /resume {session.name}, or take another name"
-            )
-        session.add(self.messages)
-        self.session = session
+                f"{self.path}:{line.number}: not a message of a session ({error}); remove the line, or name another "
+                "session"
+            ) from error
+        return SessionMessage(
+            role=record.role, text=record.text, parts=parts, run=record.run, status=record.status, error=record.error
+        )
 
-    def clear(self) -> None:
-        """Starts anew: no messages, nothing at hand, no session."""
-        self.messages, self.at_hand, self.session = [], {}, None
 
-    def attach(self, path: str) -> Value:
-        """Takes a picture or a sound into the hand, in place of the one before.
+def blobs_of(value: Value) -> Iterator[Blob]:
+    """The blobs that a value refers to."""
+    for part in value if isinstance(value, tuple) else (value,):
+        if isinstance(part, Image | Audio | Masks | Latent):
+            yield part.blob
 
-        Raises:
-            CallerError: The file is neither, or the graph takes none.
-        """
-        if not Path(path).is_file():
-            raise CallerError(f"{path!r} is not a file that is there; attach a picture or a sound")
-        refusals: list[str] = []
-        for port in ("image", "audio"):
-            if port not in self.graph.inputs:
-                continue
-            try:
-                part = self._admission.admit(Path(path), self.graph.inputs[port], name=port)
-            except CallerError as error:
-                refusals.append(str(error))
-                continue
-            self.at_hand[port] = part
-            return part
-        raise CallerError("\n".join(refusals) or f"graph {self.graph.name!r} takes no attachments")
 
-    async def turn(self, request: str, options: RunOptions) -> Result:
-        """Runs the graph on a request. The messages are kept when the turn is done, not when it fails."""
-        result = await self.graph.arun(**self._inputs(request), options=options)
-        if result.status == "done":
-            answer = result.outputs.get("answer")
-            said = answer.value if isinstance(answer, Text) else ""
-            media: dict[str, Value] = {
-                port: part for port, part in result.outputs.items() if isinstance(part, Image | Audio)
-            }
-            self._keep([SessionMessage("user", request, dict(self.at_hand)), SessionMessage("assistant", said, media)])
-        return result
-
-    def _inputs(self, request: str) -> dict[str, Value]:
-        inputs: dict[str, Value] = {"request": Text(request), **self.at_hand}
-        if "history" in self.graph.inputs and self.messages:
-            inputs["history"] = Data([{"role": message.role, "text": message.text} for message in self.messages])
-        return inputs
-
-    def _keep(self, messages: list[SessionMessage]) -> None:
-        self.messages.extend(messages)
-        if self.session is not None:
-            self.session.add(messages)
+def _encoded(message: SessionMessage) -> bytes:
+    """A line of JSON in ASCII, so that half a character in an error's message is kept as it is."""
+    parts = base64.b64encode(encode_values(message.parts)).decode()
+    record = _Record(message.role, message.text, parts, message.run, message.status, message.error)
+    return json.dumps(msgspec.to_builtins(record)).encode() + b"\n"

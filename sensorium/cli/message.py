@@ -1,0 +1,68 @@
+"""One message and its reply in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from sensorium.cli.figures import print_figures
+from sensorium.cli.print_json import print_json
+from sensorium.cli.show import exit_code
+from sensorium.cli.watch import Watcher
+from sensorium.errors import SensoriumError
+from sensorium.events import Event, ToolCalled
+from sensorium.graph import Result, RunOptions
+from sensorium.project.conversation import Conversation
+
+__all__ = ["answer_message"]
+
+
+def answer_message(
+    runner: asyncio.Runner, conversation: Conversation, message: str, *, trace: bool, out: Path, json: bool
+) -> int:
+    """Prints the reply to a message, and what came with it; the exit code.
+
+    Args:
+        runner: Runs the turn.
+        conversation: What is talked with.
+        message: What the user says.
+        trace: Show exactly what is sent to language models.
+        out: Folder for pictures and sound.
+        json: Print one JSON object.
+
+    Raises:
+        SensoriumError: The turn could not begin, or its session could not keep it.
+    """
+    calls: list[dict[str, object]] = []
+
+    def see(event: Event) -> None:
+        watcher.see(event)
+        if isinstance(event, ToolCalled):
+            calls.append({"tool": event.tool, "status": event.status})
+
+    with Watcher(quiet=json, trace=trace, calls_only=True) as watcher:
+        options = RunOptions(on_event=see, raise_on_failure=False)
+        try:
+            result = runner.run(conversation.turn(message, options))
+        except SensoriumError as error:
+            if error.result is not None:  # answered, and the session could not keep it
+                _print_reply(error.result, calls, out, json=json)
+            raise
+    if trace:
+        print_figures(result)
+    _print_reply(result, calls, out, json=json)
+    return exit_code(result)
+
+
+def _print_reply(result: Result, calls: list[dict[str, object]], out: Path, *, json: bool) -> None:
+    if json:
+        reply = result.outputs.get("answer")
+        print_json({**result.to_json(out), "reply": None if reply is None else str(reply), "calls": calls})
+        return
+    typer.echo(str(result.outputs.get("answer") or ""))
+    for paths in result.save(out).values():
+        typer.echo("\n".join(str(path) for path in paths))
+    if result.error is not None:
+        typer.echo(f"sensorium: {result.error.message}", err=True)
