@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,21 @@ def test_an_interrupt_ends_a_tool_that_hangs(
     has_ended, _, _ = select.select([worker], [], [], WAIT_S)
     os.close(worker)
     assert has_ended
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    script = """
+        import threading
+        import sensorium.cli
+
+        class Dropping:
+            def __del__(self): raise KeyboardInterrupt
+
+        try:
+            Dropping()
+            threading.Event().wait(20)
+        except KeyboardInterrupt:
+            print("came again")
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("came again\n", "")
