@@ -3,8 +3,8 @@
     python benchmarks/routing.py [--profile small] [--limit N] [--requests FILE.tsv]
 
 The requests of `routing-fresh.tsv` count: nothing was fitted to them. Those of `routing.tsv` and
-`routing-development.tsv` serve the prompt's development; some of the latter stand in it as examples. Prints right
-choices by language and by tool against the limits, and writes `results/FILE-PROFILE.json`.
+`routing-development.tsv` serve the prompt's development. Prints right choices by language and by tool against the
+limits, and writes `results/FILE-PROFILE.json`.
 """
 
 from __future__ import annotations

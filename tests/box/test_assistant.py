@@ -20,8 +20,7 @@ from sensorium.spec.ports import PortType
 from sensorium.store import Store
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-MEASURED = ("routing.tsv", "routing-fresh.tsv")
-DEVELOPMENT = "routing-development.tsv"
+SETS = ("routing.tsv", "routing-development.tsv", "routing-fresh.tsv")
 
 
 def rows(name: str) -> list[tuple[str, str]]:
@@ -38,7 +37,7 @@ def box() -> tuple[Project, Script, tuple[Card, ...]]:
     return project, Script.parse(entry.prompt, str(entry.folder / "prompt.md")), cards
 
 
-@pytest.mark.parametrize("name", [*MEASURED, DEVELOPMENT])
+@pytest.mark.parametrize("name", SETS)
 def test_the_requests_are_fifteen_for_each_tool_half_of_them_chinese(name: str) -> None:
     counts = {tool: sum(right == tool for _, right in rows(name)) for _, tool in rows(name)}
     assert counts == dict.fromkeys(["transcribe", "speak", "see", "find", "segment", "read", "overlay", "answer"], 15)
@@ -46,11 +45,11 @@ def test_the_requests_are_fifteen_for_each_tool_half_of_them_chinese(name: str) 
 
 
 def test_no_request_is_in_two_sets() -> None:
-    requests = [request for name in (*MEASURED, DEVELOPMENT) for request, _ in rows(name)]
+    requests = [request for name in SETS for request, _ in rows(name)]
     assert len(set(requests)) == len(requests)
 
 
-@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("name", SETS)
 def test_no_request_is_among_the_prompts_examples(name: str) -> None:
     _, script, _ = box()
     shown = {example.request for example in script.choices}
