@@ -110,3 +110,17 @@ def test_an_interrupt_that_python_drops_comes_again() -> None:
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     assert (ended.stdout, ended.stderr) == ("came again\n", "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"), [("one two\n", 0), ("ok\n \x00\n", 2), ("\x00\nok\n/nothing\n", 2), ("", 0)]
+)
+def test_a_conversation_from_a_pipe_tells_by_its_exit_code_what_failed(tmp_path: Path, lines: str, code: int) -> None:
+    graph = tmp_path / "talk.yaml"
+    graph.write_text(
+        "name: talk\ninputs: {request: text}\nnodes: {count: {tool: count-words, with: {text: $request}}}\n"
+        "outputs: {answer: $request, count: $count.count}\n"
+    )
+    command = [*COMMAND, "chat", "--graph", str(graph), "--project", str(STRANGER)]
+    ended = subprocess.run(command, input=lines, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
