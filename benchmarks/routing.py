@@ -1,8 +1,10 @@
-"""Which tool the assistant calls first, over the requests of `routing.tsv`, with every tool legal.
+"""Which tool the assistant calls first, with every tool legal.
 
-    python benchmarks/routing.py [--profile small] [--limit N] [--requests FILE]
+    python benchmarks/routing.py [--profile small] [--limit N] [--requests FILE.tsv]
 
-Prints right choices by language and by tool against the limits, and writes `results/routing-PROFILE.json`.
+The requests of `routing-fresh.tsv` count: nothing was fitted to them. Those of `routing.tsv` and
+`routing-development.tsv` serve the prompt's development. Prints right choices by language and by tool against the
+limits, and writes `results/FILE-PROFILE.json`.
 """
 
 from __future__ import annotations
@@ -43,6 +45,17 @@ class Row:
     def language(self) -> str:
         """`zh` where it has a Chinese character."""
         return "zh" if CHINESE.search(self.request) else "en"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the requests led to."""
+
+    rows: list[Row]
+    num_illegal: int
+    """Choices that were none of those allowed."""
+    choice_s: float
+    """The median time of one choice."""
 
 
 class FirstCall(Exception):
@@ -131,8 +144,8 @@ def table(rows: list[Row]) -> dict[str, dict[str, str]]:
     }
 
 
-async def measure(profile: str, lines: list[str]) -> int:
-    """Runs the requests; 0 where the limit is reached and no call was illegal."""
+async def measure(profile: str, lines: list[str]) -> Measured:
+    """Runs the requests."""
     project = Project(None, profile=profile)
     entry = project.catalogue.agents["assistant"]
     spec = entry.spec.model_copy(update={"inputs": {**entry.spec.inputs, "boxes": "boxes?", "masks": "masks?"}})
@@ -148,11 +161,12 @@ async def measure(profile: str, lines: list[str]) -> int:
             rows.append(Row(request, right, await first_tool(agent, recorder, request, parts)))
             print(".", end="", file=sys.stderr, flush=True)
     await project.close()
-    return report(profile, rows, model)
+    return Measured(rows, model.num_illegal, sorted(model.choice_s)[len(model.choice_s) // 2])
 
 
-def report(profile: str, rows: list[Row], model: Shortcut) -> int:
-    """Prints and writes the figures."""
+def report(requests: Path, profile: str, measured: Measured) -> int:
+    """Prints and writes the figures; 0 where the limit is reached and no call was illegal."""
+    rows = measured.rows
     share = sum(row.right == row.chosen for row in rows) / len(rows)
     limit = LIMITS.get(profile, 0.85)
     cells = table(rows)
@@ -162,23 +176,23 @@ def report(profile: str, rows: list[Row], model: Shortcut) -> int:
     for row in rows:
         if row.right != row.chosen:
             print(f"  {row.request!r}: {row.chosen}, right would be {row.right}")
-    warm_s = sorted(model.choice_s)[len(model.choice_s) // 2]
-    print(f"right first tool {share:.1%} (limit {limit:.0%}); illegal {model.num_illegal} (limit 0); ", end="")
-    print(f"median choice {warm_s:.2f} s")
+    print(f"right first tool {share:.1%} (limit {limit:.0%}); illegal {measured.num_illegal} (limit 0); ", end="")
+    print(f"median choice {measured.choice_s:.2f} s")
     result = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} CPU cores, no GPU",
+        "requests": requests.name,
         "profile": profile,
         "right": share,
         "limit": limit,
-        "illegal": model.num_illegal,
-        "median_choice_s": warm_s,
+        "illegal": measured.num_illegal,
+        "median_choice_s": measured.choice_s,
         "table": cells,
     }
-    target = HERE / "results" / f"routing-{profile}.json"
+    target = HERE / "results" / f"{requests.stem}-{profile}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0 if share >= limit and model.num_illegal == 0 else 1
+    return 0 if share >= limit and measured.num_illegal == 0 else 1
 
 
 def main() -> int:
@@ -186,10 +200,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="small")
     parser.add_argument("--limit", type=int, help="only the first so many requests")
-    parser.add_argument("--requests", type=Path, default=HERE / "routing.tsv")
+    parser.add_argument("--requests", type=Path, default=HERE / "routing-fresh.tsv")
     given = parser.parse_args()
     lines = given.requests.read_text(encoding="utf-8").splitlines()[1:]
-    return asyncio.run(measure(given.profile, lines[: given.limit]))
+    measured = asyncio.run(measure(given.profile, lines[: given.limit]))
+    return report(given.requests, given.profile, measured)
 
 
 if __name__ == "__main__":

@@ -121,8 +121,12 @@ class Store:
         except OSError as error:
             raise self._no_room(error) from error
         try:
-            with os.fdopen(handle, "wb") as target:
+            target = os.fdopen(handle, "wb")
+            try:
                 self._fill(target, pieces)
+            finally:
+                with contextlib.suppress(OSError):  # what a full disk did not take, it does not take now either
+                    target.close()
             digest = name()
             self._move_in(Path(temporary), self._place(digest))
         except BaseException:

@@ -6,6 +6,9 @@ The engine loads when a command runs, through the lazy names of `sensorium`, so 
 import sys
 
 try:
+    from sensorium.cli.interrupts import keep_interrupts
+
+    keep_interrupts()
     from sensorium.cli.app import app, main
 except KeyboardInterrupt:  # before there is a command that could say so
     sys.exit(130)

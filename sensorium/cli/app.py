@@ -12,9 +12,12 @@ from typer.exceptions import TyperException
 
 import sensorium
 from sensorium.cli import chat, check, doctor, graph, init, list_, models, run, schema, sessions
+from sensorium.cli.streams import TAKES_NO_MORE, open_closed, say, silence
 from sensorium.errors import SensoriumError
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="sensorium",
@@ -54,13 +57,17 @@ def main() -> None:
     """Runs the command line and exits: 0 done, 1 our fault, 2 usage, file or media, 3 a person refused, 4 a tool or
     model failed, 5 something is missing, 6 paused, 130 interrupted.
     """  # noqa: D205
+    open_closed()
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # Typer makes a code of an interrupt
+            _leave("interrupted", _INTERRUPTED)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Abort:
-        _leave("interrupted", 130)
+        _leave("interrupted", _INTERRUPTED)
     except KeyboardInterrupt:
-        _leave("interrupted", 130)
+        _leave("interrupted", _INTERRUPTED)
     except TyperException as error:
         if not (message := error.format_message()):
             sys.exit(2)  # called bare: the help stands there already
@@ -74,6 +81,9 @@ def main() -> None:
     except BrokenPipeError:
         _leave_pipe()
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in TAKES_NO_MORE:
+            silence(sys.stdout)
+            _leave(f"standard output, or the disk, takes no more: {error.strerror}; free some space", 5)
         if os.environ.get("SENSORIUM_DEBUG"):
             traceback.print_exc()
         _leave(
@@ -82,10 +92,10 @@ def main() -> None:
 
 
 def _leave_pipe() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence(sys.stdout)
     sys.exit(0)
 
 
 def _leave(message: str, code: int) -> None:
-    typer.echo(f"sensorium: {message}", err=True)
+    say(f"sensorium: {message}")
     sys.exit(code)

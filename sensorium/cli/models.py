@@ -129,7 +129,7 @@ def pull(
             for requirements in chosen.environments:
                 _make_environment(door, requirements, bars)
         except KeyboardInterrupt:
-            bars.say("interrupted; what is complete was kept, and the same command goes on from there")
+            bars.say("what is complete was kept, and the same command goes on from there")
             raise
     _report(door, places, json=json)
 

@@ -18,6 +18,7 @@ from sensorium.cli.figures import print_figures
 from sensorium.cli.message import answer_message
 from sensorium.cli.pictures import can_show_pictures, show_picture
 from sensorium.cli.sessions import print_sessions
+from sensorium.cli.show import exit_code
 from sensorium.cli.transcript import counted, opening, print_turn
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
@@ -71,8 +72,8 @@ def converse(setting: Setting, message: str | None, *, json: bool) -> int:
         try:
             if message is not None:
                 return answer_message(runner, conversation, message, trace=setting.trace, out=setting.out, json=json)
-            Talk(door, conversation, runner, trace=setting.trace, out=setting.out).go_on(piped=not sys.stdin.isatty())
-            return 0
+            talk = Talk(door, conversation, runner, trace=setting.trace, out=setting.out)
+            return talk.go_on(piped=not sys.stdin.isatty())
         finally:
             runner.run(door.close())
 
@@ -103,6 +104,7 @@ class Talk:
         self._trace = trace
         self._out = out
         self._shown = len(conversation.turns)
+        self._code = 0
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: typer.echo(_HELP),
             "/tools": lambda _: self._list_tools(),
@@ -113,8 +115,12 @@ class Talk:
             "/clear": lambda _: self._clear(),
         }
 
-    def go_on(self, *, piped: bool) -> None:
-        """Turns until the input ends or `/quit`."""
+    def go_on(self, *, piped: bool) -> int:
+        """Turns until the input ends or `/quit`.
+
+        Returns:
+            0 at a terminal, where people see what fails; else the exit code of the last line that failed.
+        """
         if not piped:
             typer.echo(f"{opening(self._conversation)}: /help tells what can be done, /quit ends", err=True)
         elif self._conversation.session is not None:
@@ -122,6 +128,7 @@ class Talk:
         while (line := self._read(piped=piped)) is not None and line != "/quit":
             if line:
                 self._take(line)
+        return self._code if piped else 0
 
     def _read(self, *, piped: bool) -> str | None:
         """The next line without the white space around it; None where there are no more."""
@@ -147,8 +154,10 @@ class Talk:
                 self._turn(line)
         except SensoriumError as error:
             typer.echo(f"sensorium: {error}", err=True)
+            self._code = error.exit_code
         except KeyboardInterrupt:
             typer.echo("\n(stopped)", err=True)
+            self._code = 130
 
     def _turn(self, request: str) -> None:
         if count := self._conversation.refresh():
@@ -186,6 +195,7 @@ class Talk:
             typer.echo("\n".join(str(path) for path in paths))
         if result.error is not None:
             typer.echo(f"sensorium: {result.error.message}", err=True)
+            self._code = exit_code(result)
 
     def _attach(self, path: str) -> None:
         part = self._conversation.attach(path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sensorium.host.process import Found, exit_words, kill
+from sensorium.host.process import Found, exit_words, kill, kill_group
 from sensorium.worker.frames import (
     Attach,
     CallFailed,
@@ -92,6 +92,7 @@ class Link:
         self._why_killed = ""
         self._is_lost = False
         self._is_leaving = False
+        self._is_closing = False
         self._connection = Connection(self._hear, self._lose)
         self.ready.add_done_callback(_retrieve)
 
@@ -165,6 +166,7 @@ class Link:
         """
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._is_closing = True
         self._is_leaving = wait_s <= 0
         self._connection.finish()
         if wait_s > 0:
@@ -221,6 +223,8 @@ class Link:
 
     async def _settle_loss(self) -> None:
         words = "" if self._is_leaving else await asyncio.to_thread(exit_words, self.pid)
+        if not self._is_closing:
+            await asyncio.to_thread(kill_group, self.pid)
         lost = Lost(f"{words}: {self._why_killed}" if self._why_killed else words)
         self._connection.close()
         if not self.ended.done():

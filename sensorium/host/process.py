@@ -38,7 +38,18 @@ from sensorium.host.engine import engine_digest, package_parent, staged_engine
 from sensorium.host.lock import locked
 from sensorium.worker.frames import Start
 
-__all__ = ["Found", "ProcessState", "connect", "exit_words", "find_or_start", "kill", "known", "last_words", "place_of"]
+__all__ = [
+    "Found",
+    "ProcessState",
+    "connect",
+    "exit_words",
+    "find_or_start",
+    "kill",
+    "kill_group",
+    "known",
+    "last_words",
+    "place_of",
+]
 
 _PRIVATE = 0o700
 _LOCK_S = 20.0
@@ -152,6 +163,12 @@ def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGUSR1)
         time.sleep(0.1)
+        os.killpg(pid, signal.SIGKILL)
+
+
+def kill_group(pid: int) -> None:
+    """Ends what is left of a worker that is lost: itself, where it lives on unheard, and whatever it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 

@@ -188,7 +188,7 @@ class WorkerHost:
                 f"tool {binding.spec.name}: setup took longer than {binding.setup_s:g} s; allow more time (setup_s of "
                 f"the profile's limits), or look where it hangs: {last_words(self._home, link.directory)}"
             )
-        await link.close()
+        await link.close(wait_s=self._grace_s)  # a worker whose tool nobody waits for any more ends in setup
         return error
 
     def _lost_error(self, binding: Binding, lost: Lost, doing: str) -> SensoriumError:

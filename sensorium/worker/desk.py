@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sensorium.worker.ending import end_process
 from sensorium.worker.frames import (
     Attach,
     CallFailed,
@@ -29,6 +30,7 @@ from sensorium.worker.frames import (
     State,
     Stop,
     decode_from_host,
+    forsake,
 )
 from sensorium.worker.gather import Gatherer
 
@@ -182,8 +184,14 @@ class Desk:
                 self._stop_as_told(when_idle=message.when_idle)
         self._settle()
 
+    def forsake(self) -> None:
+        """In a process that the tool forked off: lets go of every socket, so that hosts notice the worker's end."""
+        forsake(self._listener.fileno())
+        for guest in self._guests:
+            guest.connection.forsake()
+
     def lose(self, guest: Guest) -> None:
-        """A host is gone, and its calls with it.
+        """A host is gone, and its calls with it. While the tool is still being loaded, nobody else wants it then.
 
         Where it was the last, and nothing keeps the worker warm, the end of the process tells it that the worker is
         gone too.
@@ -191,6 +199,8 @@ class Desk:
         self._guests.discard(guest)
         for job in list(guest.jobs.values()):
             self._cancel(job)
+        if guest.is_attached and not self._is_ready and not self._has_host:
+            self._end()
         if not guest.is_attached or self._keep_warm_s > 0 or self._has_host:
             guest.connection.close()
         self._settle()
@@ -272,7 +282,7 @@ class Desk:
         if self._server is not None:
             self._server.close()
         if not self._is_ready:
-            os._exit(0)
+            end_process(0)
         self._hand_out(None)
 
     def _trim_log(self) -> None:

@@ -8,6 +8,7 @@ part's blob is named by its index among them.
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -38,6 +39,7 @@ __all__ = [
     "decode_from_host",
     "decode_from_worker",
     "encode",
+    "forsake",
 ]
 
 MAX_FRAME_BYTES = 1 << 30
@@ -219,6 +221,18 @@ def decode_from_worker(body: bytearray) -> FromWorker:
     return _from_worker.decode(body)
 
 
+def forsake(handle: int) -> None:
+    """Has a file descriptor of this process stand for nothing; other processes keep what it stood for.
+
+    One that is closed already, -1, is left.
+    """
+    if handle < 0:
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, handle)
+    os.close(nothing)
+
+
 class Connection(asyncio.BufferedProtocol):
     """One end of a socket that speaks in frames. Belongs to the event loop that made it.
 
@@ -278,6 +292,11 @@ class Connection(asyncio.BufferedProtocol):
         """Ends the connection once all is sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def forsake(self) -> None:
+        """In a process that was forked off: lets go of the socket, so that its end is seen when the worker ends."""
+        if self._transport is not None:
+            forsake(self._transport.get_extra_info("socket").fileno())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

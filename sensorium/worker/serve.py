@@ -8,7 +8,6 @@ process ends when it was idle, with no host connected, for as long as the last h
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import faulthandler
 import os
 import queue
@@ -28,6 +27,7 @@ from sensorium.parts import Blob, Part, Value, decode_values, encode_values
 from sensorium.spec.ports import PortType
 from sensorium.worker.batch import Failure, describe, run_batch
 from sensorium.worker.desk import Desk, Job
+from sensorium.worker.ending import end_process
 from sensorium.worker.folder import Tool, WrongFolder, load_tool
 from sensorium.worker.frames import (
     CallFailed,
@@ -71,6 +71,7 @@ class _Process:
             {port: PortType.parse(text) for port, text in start.outputs.items()}, start.twins, start.identity
         )
         self._inputs = {port: PortType.parse(text) for port, text in start.inputs.items()}
+        os.register_at_fork(after_in_child=self.desk.forsake)
         threading.Thread(target=self._serve, daemon=True, name="sensorium-desk").start()
 
     def post(self, what: Callable[[], None]) -> None:
@@ -107,7 +108,7 @@ class _Process:
         told = threading.Event()
         self.post(lambda: self.desk.fail(failure, told.set))
         told.wait(self._start.grace_s)
-        _exit(1)
+        end_process(1)
 
     def _loader(self, job: Job) -> Callable[[], dict[str, object]]:
         return lambda: native_inputs(decode_values(job.inputs, _Files(job.paths)), self._inputs)
@@ -118,15 +119,7 @@ class _Process:
             tool.close()
         except BaseException:
             traceback.print_exc()
-        _exit(0)
-
-
-def _exit(code: int) -> NoReturn:
-    """Ends the process; threads that a tool left running don't keep it."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+        end_process(0)
 
 
 def _setup_failure(error: BaseException) -> SetupFailed:

@@ -19,11 +19,12 @@ from sensorium.project import Project
 from sensorium.spec.ports import PortType
 from sensorium.store import Store
 
-REQUESTS = Path(__file__).parents[2] / "benchmarks" / "routing.tsv"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SETS = ("routing.tsv", "routing-development.tsv", "routing-fresh.tsv")
 
 
-def rows() -> list[tuple[str, str]]:
-    lines = REQUESTS.read_text(encoding="utf-8").splitlines()
+def rows(name: str) -> list[tuple[str, str]]:
+    lines = (BENCHMARKS / name).read_text(encoding="utf-8").splitlines()
     assert lines[0] == "request\ttool"
     return [(request, tool) for request, tool in (line.split("\t") for line in lines[1:])]
 
@@ -36,17 +37,24 @@ def box() -> tuple[Project, Script, tuple[Card, ...]]:
     return project, Script.parse(entry.prompt, str(entry.folder / "prompt.md")), cards
 
 
-def test_the_requests_are_fifteen_for_each_tool_half_of_them_chinese() -> None:
-    counts = {tool: sum(right == tool for _, right in rows()) for _, tool in rows()}
+@pytest.mark.parametrize("name", SETS)
+def test_the_requests_are_fifteen_for_each_tool_half_of_them_chinese(name: str) -> None:
+    counts = {tool: sum(right == tool for _, right in rows(name)) for _, tool in rows(name)}
     assert counts == dict.fromkeys(["transcribe", "speak", "see", "find", "segment", "read", "overlay", "answer"], 15)
-    assert sum(any("\u4e00" <= letter <= "\u9fff" for letter in request) for request, _ in rows()) == 60
+    assert sum(any("\u4e00" <= letter <= "\u9fff" for letter in request) for request, _ in rows(name)) == 60
 
 
-def test_no_request_is_among_the_prompts_examples() -> None:
+def test_no_request_is_in_two_sets() -> None:
+    requests = [request for name in SETS for request, _ in rows(name)]
+    assert len(set(requests)) == len(requests)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_no_request_is_among_the_prompts_examples(name: str) -> None:
     _, script, _ = box()
     shown = {example.request for example in script.choices}
     shown |= {example.request for example in (*script.fillings, *script.further)}
-    assert not shown & {request for request, _ in rows()}
+    assert not shown & {request for request, _ in rows(name)}
 
 
 def test_every_example_names_a_tool_that_the_assistant_has() -> None:

@@ -273,27 +273,27 @@ import sys
 from pathlib import Path
 from sensorium.checkpoint import Checkpoints
 from sensorium.spec.manifest import Manifest
-Checkpoints(Path(sys.argv[1]), {"tiny": Manifest.model_validate_json(sys.argv[2])}).pull("tiny")
+checkpoints = Checkpoints(Path(sys.argv[1]), {"tiny": Manifest.model_validate_json(sys.argv[2])})
+checkpoints.pull("tiny", lambda progress: print(progress.done_bytes, flush=True))
 """
 
 
 def pull_in_a_process(home: Path, wanted: Manifest) -> subprocess.Popen[bytes]:
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
-    return subprocess.Popen([sys.executable, "-c", PULL, str(home), wanted.model_dump_json()], env=environment)
+    command = [sys.executable, "-c", PULL, str(home), wanted.model_dump_json()]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_pull_that_is_killed_goes_on_from_there(tmp_path: Path, hub: Hub, end: signal.Signals) -> None:
     wanted = manifest(hub_place(hub))
     hub.holds_at = 3 << 20
-    process = pull_in_a_process(tmp_path, wanted)
-    assert hub.is_half.wait(WAIT_S)
-    part = next(iter((tmp_path / "partial").glob("tiny-*"))) / f"{sha256(WEIGHTS)}.0"
-    while process.poll() is None and (not part.is_file() or part.stat().st_size < 1 << 20):
-        os.sched_yield()
-    process.send_signal(end)
-    assert process.wait(WAIT_S) != 0
+    with pull_in_a_process(tmp_path, wanted) as process:
+        assert process.stdout is not None
+        assert any(int(done_bytes) >= 2 << 20 for done_bytes in process.stdout)
+        process.send_signal(end)
+        assert process.wait(WAIT_S) != 0
     assert is_empty(tmp_path / "checkpoints")
     checkpoints = Checkpoints(tmp_path, {"tiny": wanted})
     assert checkpoints.state("tiny").state == "partial"
@@ -311,15 +311,15 @@ def test_a_pull_that_is_killed_goes_on_from_there(tmp_path: Path, hub: Hub, end:
 def test_two_pulls_of_one_checkpoint_download_once(tmp_path: Path, hub: Hub) -> None:
     wanted = manifest(hub_place(hub))
     hub.holds_at = 1 << 20
-    first = pull_in_a_process(tmp_path, wanted)
-    assert hub.is_half.wait(WAIT_S)
 
     def see(progress: PullProgress) -> None:
         if progress.step == "wait":
             hub.go_on.set()
 
-    directory = Checkpoints(tmp_path, {"tiny": wanted}).pull("tiny", see)
-    assert first.wait(WAIT_S) == 0
+    with pull_in_a_process(tmp_path, wanted) as first:
+        assert hub.is_half.wait(WAIT_S)
+        directory = Checkpoints(tmp_path, {"tiny": wanted}).pull("tiny", see)
+        assert first.wait(WAIT_S) == 0
     assert (directory / "weights.bin").read_bytes() == WEIGHTS
     assert len(hub.asked) == 1
 
@@ -327,12 +327,12 @@ def test_two_pulls_of_one_checkpoint_download_once(tmp_path: Path, hub: Hub) -> 
 def test_a_checkpoint_that_is_being_pulled_is_not_removed(tmp_path: Path, hub: Hub) -> None:
     wanted = manifest(hub_place(hub))
     hub.holds_at = 1 << 20
-    process = pull_in_a_process(tmp_path, wanted)
-    assert hub.is_half.wait(WAIT_S)
-    with pytest.raises(OperatorError, match="being pulled"):
-        Checkpoints(tmp_path, {"tiny": wanted}).remove("tiny")
-    hub.go_on.set()
-    assert process.wait(WAIT_S) == 0
+    with pull_in_a_process(tmp_path, wanted) as process:
+        assert hub.is_half.wait(WAIT_S)
+        with pytest.raises(OperatorError, match="being pulled"):
+            Checkpoints(tmp_path, {"tiny": wanted}).remove("tiny")
+        hub.go_on.set()
+        assert process.wait(WAIT_S) == 0
 
 
 @pytest.fixture

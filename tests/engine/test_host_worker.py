@@ -162,6 +162,53 @@ async def test_a_process_that_ends_in_run_fails_the_call_and_the_next_has_anothe
     assert await pid_of(host, binding) != pid
 
 
+FORK = "os.fork() or [signal.pause(), os._exit(0)]"
+"""The child waits for ever."""
+
+
+@pytest.mark.parametrize("where", ["setup", "run"])
+async def test_a_process_that_ends_is_noticed_although_a_child_of_it_lives_on(
+    where: str, host: WorkerHost, workshop: Workshop
+) -> None:
+    dies = f"print(child := {FORK}); os._exit(3)"
+    code = DOES_AS_TOLD.replace("self.go = threading.Event()", dies if where == "setup" else "...")
+    with pytest.raises(ToolError, match=f"exit code 3 in {where}") as caught:
+        await say(host, workshop.tool(code), dies)
+    assert await ended(int(str(caught.value).split()[-1]))
+
+
+async def test_processes_that_a_tool_started_end_with_its_own(host: WorkerHost, workshop: Workshop) -> None:
+    binding = workshop.tool(DOES_AS_TOLD)
+    forked = int(await say(host, binding, f"return {FORK}"))
+    started = int(await say(host, binding, "import subprocess; return subprocess.Popen(['sleep', '600']).pid"))
+    assert psutil.pid_exists(forked)
+    await host.close()
+    assert await ended(forked)
+    assert await ended(started)
+
+
+async def test_a_tool_that_closes_its_workers_socket_loses_the_worker(host: WorkerHost, workshop: Workshop) -> None:
+    binding = workshop.tool(DOES_AS_TOLD, keep_warm_s=60.0)
+    pid = await pid_of(host, binding)
+    with pytest.raises(ToolError, match="its process closed its socket in run"):
+        await say(host, binding, "os.closerange(3, 256); threading.Event().wait()")
+    assert await ended(pid)
+    assert await pid_of(host, binding) != pid
+
+
+async def test_a_worker_that_nobody_waits_for_any_more_ends_in_setup(host: WorkerHost, workshop: Workshop) -> None:
+    door = workshop.home.parent / "door"
+    os.mkfifo(door)
+    code = DOES_AS_TOLD.replace(
+        "self.go = threading.Event()", f"print(os.getpid(), file=open({str(door)!r}, 'w')); threading.Event().wait()"
+    )
+    loading = asyncio.ensure_future(host.load(workshop.tool(code, keep_warm_s=60.0)))
+    pid = int(await asyncio.to_thread(door.read_text))
+    loading.cancel()
+    await host.close()
+    assert not psutil.pid_exists(pid)
+
+
 async def test_after_a_kill_the_next_call_has_another_process(host: WorkerHost, workshop: Workshop) -> None:
     binding = workshop.tool(DOES_AS_TOLD)
     pid = await pid_of(host, binding)

@@ -17,6 +17,9 @@ from sensorium.events import Event, ItemMade, NodeFailed, NodeFinished, NodeProg
 from sensorium.graph import Graph, Question, Result, RunOptions, Verdict
 from sensorium.parts import Number, Text
 from sensorium.testing import Scratch
+from tests.engine.door import Door, door
+
+__all__ = ["door"]
 
 QUIET = RunOptions(raise_on_failure=False)
 
@@ -393,7 +396,7 @@ async def test_a_watcher_that_fails_does_not_fail_the_run(project: Scratch, capl
     assert "I cannot look" in caplog.text
 
 
-async def test_a_call_that_takes_longer_than_its_timeout_fails(project: Scratch, tmp_path: Path) -> None:
+async def test_a_call_that_takes_longer_than_its_timeout_fails(project: Scratch, door: Door) -> None:
     project.tool("wait", Wait, inputs={"path": "text"}, outputs={"text": "text"})
     graph = project.graph("""
         name: wait
@@ -402,31 +405,26 @@ async def test_a_call_that_takes_longer_than_its_timeout_fails(project: Scratch,
         outputs: {text: $wait.text}
     """)
     with pytest.raises(DeadlineError, match="wait"):
-        await graph.arun(path=str(tmp_path / "go"))
-    (tmp_path / "go").touch()
+        await graph.arun(path=str(door.path))
 
 
 class Wait:
-    """Waits until a file is there."""
+    """Waits until a door is opened."""
 
     def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
 
     def run(self, batch: list[Inputs]) -> Iterator[object]:
-        import time
-        from pathlib import Path
-
         from sensorium.worker import Progress
 
         (call,) = batch
-        while not Path(call["path"]).exists():
-            time.sleep(0.005)
-            yield Progress(0, 0.5)
+        yield Progress(0, 0.5)
+        open(call["path"]).close()
         yield [{"text": "gone on"}]
 
     def close(self) -> None: ...
 
 
-async def test_cancelling_a_run_ends_its_calls(project: Scratch, tmp_path: Path) -> None:
+async def test_cancelling_a_run_ends_its_calls(project: Scratch, door: Door) -> None:
     project.tool("wait", Wait, inputs={"path": "text"}, outputs={"text": "text"})
     graph = project.graph("""
         name: wait
@@ -444,7 +442,7 @@ async def test_cancelling_a_run_ends_its_calls(project: Scratch, tmp_path: Path)
         if isinstance(event, NodeProgress):
             begun.set()
 
-    running = asyncio.ensure_future(graph.arun(path=str(tmp_path / "go"), options=RunOptions(on_event=see)))
+    running = asyncio.ensure_future(graph.arun(path=str(door.path), options=RunOptions(on_event=see)))
     await begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -452,11 +450,11 @@ async def test_cancelling_a_run_ends_its_calls(project: Scratch, tmp_path: Path)
     assert isinstance(events[-1], RunFinished)
     assert events[-1].status == "cancelled"
     assert not [event for event in events if isinstance(event, NodeFinished)]
-    (tmp_path / "go").touch()
-    assert (await graph.arun(path=str(tmp_path / "go"))).text == Text("GONE ON")
+    door.open()
+    assert (await graph.arun(path=str(door.path))).text == Text("GONE ON")
 
 
-async def test_leaving_a_stream_cancels_the_run(project: Scratch, tmp_path: Path) -> None:
+async def test_leaving_a_stream_cancels_the_run(project: Scratch, door: Door) -> None:
     project.tool("wait", Wait, inputs={"path": "text"}, outputs={"text": "text"})
     graph = project.graph("""
         name: wait
@@ -465,14 +463,13 @@ async def test_leaving_a_stream_cancels_the_run(project: Scratch, tmp_path: Path
         outputs: {text: $wait.text}
     """)
     seen: list[Event] = []
-    stream = graph.stream(path=str(tmp_path / "go"), options=RunOptions(on_event=seen.append))
+    stream = graph.stream(path=str(door.path), options=RunOptions(on_event=seen.append))
     async for event in stream:
         if isinstance(event, NodeProgress):
             break
     await stream.aclose()
     assert isinstance(seen[-1], RunFinished)
     assert seen[-1].status == "cancelled"
-    (tmp_path / "go").touch()
 
 
 async def test_a_node_that_wants_approval_pauses_a_run_where_nobody_can_be_asked(project: Scratch) -> None:
@@ -599,7 +596,7 @@ async def test_run_works_within_a_running_loop_and_without_one(tmp_path: Path) -
     ]
 
 
-def test_an_interrupt_ends_the_calls_of_a_run(tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_calls_of_a_run(tmp_path: Path, door: Door) -> None:
     project = Scratch(tmp_path)
     project.tool("wait", Wait, inputs={"path": "text"}, outputs={"text": "text"})
     graph = project.graph("""
@@ -612,14 +609,13 @@ def test_an_interrupt_ends_the_calls_of_a_run(tmp_path: Path) -> None:
 
     def see(event: Event) -> None:
         events.append(event)
-        if isinstance(event, NodeProgress) and not any(isinstance(one, NodeProgress) for one in events[:-1]):
+        if isinstance(event, NodeProgress):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        graph.run(path=str(tmp_path / "go"), options=RunOptions(on_event=see))
+        graph.run(path=str(door.path), options=RunOptions(on_event=see))
     assert isinstance(events[-1], RunFinished)
     assert events[-1].status == "cancelled"
-    (tmp_path / "go").touch()
 
 
 async def test_an_error_that_nobody_raised_on_purpose_is_our_own_fault(project: Scratch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 import sqlite3
@@ -22,6 +23,9 @@ from sensorium.events import Event, NodeFinished, NodeStarted
 from sensorium.graph import Graph, RunOptions
 from sensorium.parts import Image, Number, Text
 from sensorium.testing import Scratch
+from tests.engine.door import Door, door
+
+__all__ = ["door"]
 
 Inputs = dict[str, Any]
 Outputs = dict[str, Any]
@@ -255,7 +259,7 @@ async def test_a_checkpoint_that_names_a_callable_has_nothing_called(project: Sc
 async def test_langgraph_that_would_read_checkpoints_unsafely_is_refused(
     project: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sensorium.graph.compile  # noqa: F401 - importing LangGraph before the engine does would make it unsafe for good
+    importlib.import_module("sensorium.graph.compile")  # imported by anybody else first, LangGraph stays unsafe
 
     monkeypatch.setattr("langgraph.checkpoint.serde._msgpack.STRICT_MSGPACK_ENABLED", False)
     with pytest.raises(OperatorError, match="LANGGRAPH_STRICT_MSGPACK=true"):
@@ -263,34 +267,29 @@ async def test_langgraph_that_would_read_checkpoints_unsafely_is_refused(
     assert calls(project) == []
 
 
-class Door:
-    """Says that it is there, and waits until its file is."""
+class Waiting:
+    """Waits until its door is opened."""
 
     def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
 
     def run(self, batch: list[Inputs]) -> list[Outputs]:
-        import time
-        from pathlib import Path
-
         (call,) = batch
-        while not Path(DOOR).exists():
-            time.sleep(0.002)
+        open(DOOR).close()
         return [{"text": call["text"]}]
 
     def close(self) -> None: ...
 
 
-async def test_a_node_begins_as_soon_as_its_own_input_is_there(project: Scratch, tmp_path: Path) -> None:
+async def test_a_node_begins_as_soon_as_its_own_input_is_there(project: Scratch, door: Door) -> None:
     """The late node depends on the quick branch alone; the slow branch ends only when the late node has begun."""
     shouting(project)
-    door = tmp_path / "door"
-    header = f"DOOR = {str(door)!r}"
-    project.tool("door", Door, inputs={"text": "text"}, outputs={"text": "text"}, header=header)
+    header = f"DOOR = {str(door.path)!r}"
+    project.tool("wait", Waiting, inputs={"text": "text"}, outputs={"text": "text"}, header=header)
     graph = project.graph("""
         name: barrier
         inputs: {words: text}
         nodes:
-          slow:  {tool: door, with: {text: $words}}
+          slow:  {tool: wait, with: {text: $words}}
           quick: {tool: shout, with: {text: $words}}
           late:  {tool: shout, with: {text: $quick.text}}
           both:  {tool: shout, with: {text: $slow.text}}
@@ -302,7 +301,7 @@ async def test_a_node_begins_as_soon_as_its_own_input_is_there(project: Scratch,
         if isinstance(event, NodeStarted | NodeFinished):
             order.append(f"{type(event).__name__} {event.node}")
         if isinstance(event, NodeFinished) and event.node == "late":
-            door.touch()
+            door.open()
 
     result = await graph.arun(words="hey", options=RunOptions(on_event=see))
     assert result.both == Text("HEY")
@@ -340,6 +339,7 @@ class Step:
             log = os.open(Path(__file__).parents[2] / "calls.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             os.write(log, f"{call['number']:g}\\n".encode())
             os.close(log)
+            os.write(1, b"CALL\\n")
         return [{"number": call["number"] + 1} for call in batch]
 
     def close(self): ...
@@ -360,8 +360,8 @@ def test_a_killed_run_repeats_no_completed_call(tmp_path: Path) -> None:
         f"name: chain\ninputs: {{start: number}}\nnodes:\n{nodes}outputs: {{end: $n{NUM_STEPS - 1}.number}}\n"
     )
     log = tmp_path / "calls.log"
-    _, was_killed = run_child(tmp_path, log, kill_after=NUM_STEPS // 2)
-    out, _ = run_child(tmp_path, log, kill_after=sys.maxsize)
+    _, was_killed = run_child(tmp_path, kill_after=NUM_STEPS // 2)
+    out, _ = run_child(tmp_path, kill_after=sys.maxsize)
     assert was_killed
     assert f"DONE {NUM_STEPS}.0" in out
     begun = log.read_text().split()
@@ -371,18 +371,19 @@ def test_a_killed_run_repeats_no_completed_call(tmp_path: Path) -> None:
     assert len(begun) <= NUM_STEPS + 1, "a call in flight when killed may recur, no other"
 
 
-def run_child(home: Path, log: Path, kill_after: int) -> tuple[str, bool]:
-    """Runs the chain until its log has so many lines, and kills the process then."""
+def run_child(home: Path, kill_after: int) -> tuple[str, bool]:
+    """Runs the chain until it has told of so many calls, and kills the process then."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE, text=True, env=environment
     ) as child:
-        while child.poll() is None:
-            if log.exists() and log.read_text().count("\n") >= kill_after:
-                child.send_signal(signal.SIGKILL)
-                break
         assert child.stdout is not None
-        return child.stdout.read(), child.wait() == -signal.SIGKILL
+        said: list[str] = []
+        for line in child.stdout:
+            said.append(line)
+            if said.count("CALL\n") == kill_after:
+                child.send_signal(signal.SIGKILL)
+        return "".join(said), child.wait() == -signal.SIGKILL
 
 
 def completed_calls(home: Path) -> int:

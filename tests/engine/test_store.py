@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_a_disk_that_takes_nothing_leaves_nothing_behind(
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OperatorError, match=says):
         store.put(b"hello", "text/plain")
+    assert list(store.root.iterdir()) == []
+
+
+def test_a_disk_that_takes_only_a_beginning_is_told_of_and_keeps_nothing(tmp_path: Path) -> None:
+    """The process may write files of ten bytes, so that what is left in buffers fails once more when they close."""
+    store = Store(tmp_path / "store")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OperatorError, match="cannot be written"):
+            store.put(b"hello" * 10, "text/plain")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(store.root.iterdir()) == []
 
 
