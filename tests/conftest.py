@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import NamedTuple
 import pytest
 
 from sensorium.cli import main
+
+# A runner in the background may be started with interrupts ignored, and every command would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STRANGER = Path(__file__).parent / "project"
 
