@@ -1,17 +1,19 @@
 """Bytes under their digest: every picture, sound, mask and tensor lies here once, and parts refer to it.
 
 A blob's name is the BLAKE3 digest of its bytes. A blob is there whole or not at all: it is written beside its place,
-flushed to the disk, and moved in by one rename.
+flushed to the disk, and moved in by one rename. What a store gave out or found is safe from collections while it is in
+use: see `Store.in_use` and `sensorium.uses`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,7 @@ from blake3 import blake3
 
 from sensorium.errors import OperatorError
 from sensorium.parts import Blob
+from sensorium.uses import Uses
 
 __all__ = ["Store"]
 
@@ -36,6 +39,29 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.uses = Uses(root)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Generator[None]:
+        """Keeps blobs that are put or held while the block runs from being collected before the block ends.
+
+        What is put or held outside of any block stays as long as this object, or its process, lives.
+        """
+        with self.uses.scope():
+            yield
+
+    def hold(self, digest: str) -> bool:
+        """Whether the blob is there; it then stays while the store is in use. Its bytes are not checked.
+
+        Raises:
+            OperatorError: The disk is full or cannot be written.
+        """
+        place = self._place(digest)
+        try:
+            self.uses.hold(digest)
+        except OSError as error:
+            raise self._no_room(error) from error
+        return place.is_file()
 
     def put(self, data: bytes, media_type: str) -> Blob:
         """A reference to `data`, which is on the disk when this returns.
@@ -44,7 +70,7 @@ class Store:
             OperatorError: The disk is full or cannot be written.
         """
         digest = blake3(data).hexdigest()
-        if not self._holds(digest, len(data)):
+        if not (self.hold(digest) and self._holds(digest, len(data))):
             self._write(iter((data,)), lambda: digest)
         return Blob(digest, len(data), media_type, self)
 
@@ -116,8 +142,7 @@ class Store:
     def _write(self, pieces: Iterator[bytes], name: Callable[[], str]) -> str:
         """Writes a blob whose digest is known when its last piece was; returns the digest."""
         try:
-            self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=self.root)
+            handle, lock, temporary = self._begin()
         except OSError as error:
             raise self._no_room(error) from error
         try:
@@ -128,12 +153,23 @@ class Store:
                 with contextlib.suppress(OSError):  # what a full disk did not take, it does not take now either
                     target.close()
             digest = name()
+            self.hold(digest)
             self._move_in(Path(temporary), self._place(digest))
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+        finally:
+            os.close(lock)
         return digest
+
+    def _begin(self) -> tuple[int, int, str]:
+        """A new file: its handle, one more that keeps it locked as long as somebody works on it, and its name."""
+        self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        with self.uses.gate():
+            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=self.root)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        return handle, os.dup(handle), temporary
 
     def _fill(self, target: BinaryIO, pieces: Iterable[bytes]) -> None:
         for piece in pieces:

@@ -175,7 +175,7 @@ class Admission:
         return self._takers[port_type.kind](part.value)
 
     def _holds(self, blob: Blob) -> bool:
-        return blob.place is self._store and self._store.has(blob.digest)
+        return blob.place is self._store and self._store.hold(blob.digest)
 
     def _from_path(self, path: Path, port_type: PortType) -> Part:
         match port_type.kind:

@@ -68,7 +68,7 @@ def converse(setting: Setting, message: str | None, *, json: bool) -> int:
         conversation.attach(path)
     if isinstance(stdin := cast("TextIO", sys.stdin), io.TextIOWrapper):
         stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused as a request, not here
-    with exporting_spans(), asyncio.Runner() as runner:
+    with exporting_spans(), door.store.in_use(), asyncio.Runner() as runner:
         try:
             if message is not None:
                 return answer_message(runner, conversation, message, trace=setting.trace, out=setting.out, json=json)

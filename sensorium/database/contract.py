@@ -61,6 +61,14 @@ class Database(Protocol):
         """
         ...
 
+    def compact(self) -> None:
+        """Gives the disk back what deleted rows took, where that is much and the server does not do so by itself.
+
+        Raises:
+            OperatorError: The database cannot be reached or written.
+        """
+        ...
+
     def close(self) -> None:
         """Lets go of connections; the next use opens them again."""
         ...

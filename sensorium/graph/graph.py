@@ -98,8 +98,9 @@ class Graph:
             CallerError: As `run`.
             SensoriumError: As `run`.
         """
-        admitted = await self._admitted({**(inputs or {}), **named})
-        return await carry_out_run(self.checked, admitted, self._services, options)
+        with self._services.store.in_use():
+            admitted = await self._admitted({**(inputs or {}), **named})
+            return await carry_out_run(self.checked, admitted, self._services, options)
 
     async def stream(
         self, inputs: Mapping[str, object] | None = None, /, *, options: RunOptions = _PLAIN, **named: object
@@ -149,7 +150,6 @@ class Graph:
         """
         if options.run is not None:
             raise CallerError("a batch is many runs and cannot go on with one; leave `run` out of the options")
-        admitted = [await self._admitted(inputs) for inputs in many]
         gate = asyncio.Semaphore(parallel)
         quiet = replace(options, raise_on_failure=False)
 
@@ -157,8 +157,10 @@ class Graph:
             async with gate:
                 return await carry_out_run(self.checked, inputs, self._services, quiet)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(inputs)) for inputs in admitted]
+        with self._services.store.in_use():
+            admitted = [await self._admitted(inputs) for inputs in many]
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(inputs)) for inputs in admitted]
         return [task.result() for task in tasks]
 
     async def _admitted(self, given: Mapping[str, Any]) -> dict[str, Value]:

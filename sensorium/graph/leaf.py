@@ -188,7 +188,7 @@ def _whole(data: bytes, store: Store) -> dict[str, Value] | None:
         outputs = decode_values(data, store)
     except msgspec.DecodeError:
         return None  # written by a version whose parts were others
-    return outputs if all(store.has(blob.digest) for blob in blobs_of(outputs)) else None
+    return outputs if all(store.hold(blob.digest) for blob in blobs_of(outputs)) else None
 
 
 async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node: str) -> Made:

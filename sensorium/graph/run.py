@@ -70,7 +70,8 @@ async def carry_out_run(
     stopped: SensoriumError | None = None
     try:
         # LangGraph takes half a second to import, which whoever runs nothing need not wait for.
-        await importlib.import_module("sensorium.graph.compile").carry_out(flow, services.database)
+        with services.store.in_use():
+            await importlib.import_module("sensorium.graph.compile").carry_out(flow, services.database)
     except SensoriumError as error:
         stopped = error
     except asyncio.CancelledError:

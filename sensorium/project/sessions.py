@@ -84,7 +84,7 @@ def remove_sessions(home: Path, names: list[str]) -> dict[str, int]:
 def session_blobs(home: Path) -> frozenset[str]:
     """Digest of every blob that some session refers to: what a collection of the store must leave where it is.
 
-    A blob that a running turn has just made is in no session yet; whoever collects leaves new blobs alone.
+    A blob that a running turn has just made is in no session yet; its conversation holds it, see `Store.in_use`.
 
     Raises:
         CallerError: A session is damaged, or is no regular file, so that nobody knows what it refers to.

@@ -56,6 +56,10 @@ class Limits(Declared):
     """How long a call may take where its node sets no timeout; 900 where no profile says."""
     parallel: Annotated[int, Field(ge=1)] | None = None
     """Most calls at once in one run; 16 where no profile says."""
+    store_days: Annotated[float, Field(ge=0)] | None = None
+    """How long `store gc` leaves what runs made after they ended, in days; 30 where no profile says."""
+    store_gb: Annotated[float, Field(ge=0)] | None = None
+    """How large the store may be after `store gc`, in 10^9 bytes; as large as it is where no profile says."""
 
 
 class Profile(Declared):
