@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -273,7 +273,7 @@ collect(Place(home, Store(home / "store"), database), Limit(0.0, None), now_s=1e
 
 
 @contextmanager
-def working(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def working(*arguments: object) -> Generator[subprocess.Popen[str]]:
     """A process of its own, which ends with the block."""
     command = [sys.executable, "-c", *map(str, arguments)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
@@ -387,7 +387,7 @@ async def test_a_run_that_goes_on_loses_nothing_that_it_made_or_found(tmp_path: 
           new: {tool: paint, with: {colour: blue}}
           wait: {tool: wait, with: {image: $old.image}}
           again: {tool: wait, with: {image: $new.image}}
-        outputs: {given: $given, old: $old.image, new: $new.image, width: $wait.width}
+        outputs: {given: $given, old: $old.image, new: $new.image, width: $wait.width, other: $again.width}
     """)
     await painting.arun(colour="red")
     waits = asyncio.Event()
