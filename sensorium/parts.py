@@ -6,6 +6,7 @@ A port's value is a part, a tuple of parts (a list port), or None (an optional p
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
@@ -33,6 +34,7 @@ __all__ = [
     "Segments",
     "Text",
     "Value",
+    "blobs_of",
     "decode_values",
     "encode_values",
     "values_digest",
@@ -290,6 +292,14 @@ def decode_values(data: bytes, place: BlobPlace) -> dict[str, Value]:
         return Blob(str(digest), int(size_bytes), str(media_type), place)
 
     return msgspec.msgpack.decode(data, type=dict[str, Part | tuple[Part | None, ...] | None], dec_hook=bind)
+
+
+def blobs_of(values: Mapping[str, Value]) -> Iterator[Blob]:
+    """The blobs that named values refer to, those of lists too."""
+    for value in values.values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Image | Audio | Masks | Latent):
+                yield part.blob
 
 
 def values_digest(values: dict[str, Value]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from sensorium.database import Database
+from sensorium.database import Database, Held
+from sensorium.errors import CallerError
 
-__all__ = ["Results"]
+__all__ = ["Results", "StoredResult"]
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS sensorium_results (
@@ -29,6 +31,19 @@ INSERT INTO sensorium_results (key, run, node, made, value) VALUES (?, ?, ?, ?, 
 ON CONFLICT (key, run) DO UPDATE SET node = excluded.node, made = excluded.made, value = excluded.value
 """
 _GET = "SELECT value FROM sensorium_results WHERE key = ? ORDER BY number DESC LIMIT 8"
+_COUNT = "SELECT count(*) FROM sensorium_results"
+_PAGE = "SELECT number, run, made, value FROM sensorium_results WHERE number > ? ORDER BY number LIMIT 500"
+_DROP = "DELETE FROM sensorium_results WHERE run = ? RETURNING number"
+
+
+class StoredResult(NamedTuple):
+    """One result, as it is read with all others."""
+
+    run: str
+    """The run that made it."""
+    made_s: float
+    """When, in seconds since 1970."""
+    value: bytes
 
 
 class Results:
@@ -70,6 +85,68 @@ class Results:
             OperatorError: The disk is full or the database cannot be written.
         """
         await self._database.aexecute(_PUT, (key, run, node, time.time(), value))
+
+    @contextlib.contextmanager
+    def going_on(self, run: str) -> Generator[None]:
+        """Has a run go on here alone while the block runs, and keeps its results from being dropped.
+
+        Raises:
+            CallerError: It goes on already, in this process or another.
+            OperatorError: The database cannot be written.
+        """
+        with contextlib.ExitStack() as holds:
+            try:
+                holds.enter_context(self._database.hold(f"run {run}"))
+            except Held as error:
+                raise CallerError(
+                    f"run {run} goes on already, here or in another process; wait until it ends"
+                ) from error
+            yield
+
+    def is_going_on(self, run: str) -> bool:
+        """Whether a run goes on just now, wherever."""
+        try:
+            with self.going_on(run):
+                return False
+        except CallerError:
+            return True
+
+    def read(self, see: Callable[[int, int], None]) -> Iterator[StoredResult]:
+        """All results, the oldest first.
+
+        Args:
+            see: Is told how many were read, of how many.
+
+        Raises:
+            OperatorError: The database cannot be read.
+        """
+        ((total,),) = self._database.execute(_COUNT)
+        done, last = 0, -1
+        while rows := self._database.execute(_PAGE, (last,)):
+            yield from (StoredResult(run, made_s, bytes(value)) for _, run, made_s, value in rows)
+            last = rows[-1][0]
+            done += len(rows)
+            see(done, max(total, done))
+
+    def drop(self, runs: Sequence[str]) -> int:
+        """Deletes what runs made, but for those that go on; how many results that were.
+
+        Raises:
+            OperatorError: The database cannot be written.
+        """
+        num_dropped = 0
+        for run in runs:
+            with contextlib.suppress(CallerError), self.going_on(run):
+                num_dropped += len(self._database.execute(_DROP, (run,)))
+        return num_dropped
+
+    def compact(self) -> None:
+        """Gives the disk back what dropped results took.
+
+        Raises:
+            OperatorError: The database cannot be written.
+        """
+        self._database.compact()
 
     @contextlib.asynccontextmanager
     async def flight(self, key: str) -> AsyncGenerator[None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sensorium.checkpoint.places import CHUNK_BYTES, CutOffError, Opened, Source, UnavailableError
-from sensorium.checkpoint.record import sync
+from sensorium.disk import sync
 from sensorium.spec.manifest import FileSpec
 
 __all__ = ["WrongBytesError", "fetch"]

@@ -17,8 +17,9 @@ from sensorium.checkpoint.conversions import conversion, run_conversion
 from sensorium.checkpoint.download import WrongBytesError, fetch
 from sensorium.checkpoint.hub import Hub, HubFolder
 from sensorium.checkpoint.places import Folder, Source, UnavailableError
-from sensorium.checkpoint.record import Record, file_sha256, sync
+from sensorium.checkpoint.record import Record, file_sha256
 from sensorium.checkpoint.wheel import Wheels
+from sensorium.disk import sync
 from sensorium.errors import OperatorError
 from sensorium.spec.manifest import FileSpec, HubPlace, Manifest, PathPlace, WheelPlace
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["FileRecord", "Record", "file_sha256", "sync"]
+from sensorium.disk import sync
+
+__all__ = ["FileRecord", "Record", "file_sha256"]
 
 _NAME = ".sensorium.json"
 
@@ -109,12 +111,3 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Returns when the file or directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

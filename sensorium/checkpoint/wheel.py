@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from sensorium.checkpoint.places import CHUNK_BYTES, Opened, UnavailableError
-from sensorium.checkpoint.record import sync
+from sensorium.disk import sync
 from sensorium.spec.manifest import FileSpec, WheelPlace
 
 __all__ = ["Wheels"]

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-__all__ = ["Counting"]
+__all__ = ["counting"]
 
 
-class Counting:
-    """Shows steps, none where nobody looks; they are gone from the screen when it ends."""
+@contextmanager
+def counting() -> Generator[Callable[[str, int, int | None], None]]:
+    """Takes in of a step how much is done, and of how much. Nothing is shown where nobody looks, or stays."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    name, count = TextColumn("{task.description}", markup=False), MofNCompleteColumn()
+    steps: dict[str, TaskID] = {}
+    with Progress(name, BarColumn(30), count, console=console, disable=not console.is_terminal, transient=True) as bars:
 
-    def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False, markup=False)
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._tasks: dict[str, TaskID] = {}
+        def see(step: str, done: int, total: int | None) -> None:
+            if step not in steps:
+                steps[step] = bars.add_task(step, total=None)
+            bars.update(steps[step], completed=done, total=total)
 
-    def __enter__(self) -> Counting:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
-    def see(self, step: str, done: int, total: int | None) -> None:
-        """Takes in how far a step is."""
-        if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step, total=None)
-        self._bars.update(self._tasks[step], completed=done, total=total)
+        yield see

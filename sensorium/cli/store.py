@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sensorium.cli.counting import Counting
+from sensorium.cli.counting import counting
 from sensorium.cli.options import Json, ProfileName, ProjectFolder
 from sensorium.cli.print_json import print_json
 
@@ -37,8 +37,8 @@ def status(json: Json = False, profile: ProfileName = None, project: ProjectFold
     from sensorium.project.collection import store_status
 
     door = Project.find(project, profile=profile)
-    with Counting() as counting:
-        found = store_status(_place(door), max_days=_days(door), max_gb=door.profile.limits.store_gb, see=counting.see)
+    with counting() as see:
+        found = store_status(_place(door), max_days=_days(door), max_gb=door.profile.limits.store_gb, see=see)
     if json:
         print_json(asdict(found))
     else:
@@ -58,7 +58,7 @@ def gc(
     profile: ProfileName = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Free what nothing kept refers to. Sessions, and runs that go on or wait for a person, lose nothing."""
+    """Free what nothing kept refers to. Sessions, and runs that go on, lose nothing."""
     from sensorium.project import Project
     from sensorium.project.collection import Limit, collect
 
@@ -66,8 +66,8 @@ def gc(
     days = _days(door) if older_than is None else older_than
     gigabytes = door.profile.limits.store_gb if max_gb is None else max_gb
     limit = Limit(days * _DAY_S, None if gigabytes is None else round(gigabytes * _GB))
-    with Counting() as counting:
-        collected = collect(_place(door), limit, now_s=time.time(), dry_run=dry_run, see=counting.see)
+    with counting() as see:
+        collected = collect(_place(door), limit, now_s=time.time(), dry_run=dry_run, see=see)
     if json:
         print_json(asdict(collected))
     else:
@@ -77,8 +77,7 @@ def gc(
 def _place(door: Project) -> Place:
     from sensorium.project.collection import Place
 
-    _ = door.results  # defines their table
-    return Place(door.home, door.store, door.database)
+    return Place(door.home, door.store, door.results)
 
 
 def _days(door: Project) -> float:
@@ -115,7 +114,7 @@ def _print_collected(collected: Collected, max_bytes: int | None) -> None:
     if collected.num_at_work:
         typer.echo(f"{collected.num_at_work} at work: what they hold stays")
     if max_bytes is not None and collected.left_bytes > max_bytes:
-        typer.echo(f"more than {_size(max_bytes)}: the rest is held by sessions, or by runs that go on or wait")
+        typer.echo(f"more than {_size(max_bytes)}: the rest is held by sessions, or by runs that go on")
     _print_names("not of the store, stays", collected.foreign)
 
 

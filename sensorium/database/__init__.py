@@ -1,4 +1,4 @@
-"""Where results and runs are kept: an SQLite file, or a PostgreSQL server."""
+"""Where results and runs are kept: an SQLite file."""
 
 from sensorium.database.contract import Database, Held, Row
 from sensorium.database.sqlite import SqliteDatabase

@@ -18,13 +18,13 @@ class Held(Exception):
 class Database(Protocol):
     """Tables that outlive the process. Safe to use from many threads and processes at once.
 
-    Statements are SQL that SQLite and PostgreSQL both know, with `?` for values. Each is a transaction of its own, and
-    what it changed is durable when it returns.
+    Statements are SQL with `?` for values. Each is a transaction of its own, and what it changed is durable when it
+    returns.
     """
 
     @property
     def place(self) -> str:
-        """For people: the file, or the server's address without its password."""
+        """For people: the file."""
         ...
 
     def define(self, tables: str) -> None:

@@ -17,9 +17,9 @@ from sensorium.events import Event, ItemMade, NodeProgress, RunId
 from sensorium.graph.options import Approver
 from sensorium.graph.services import Services
 from sensorium.graph.stream import Stream
-from sensorium.graph.tally import Tally, blobs_of
+from sensorium.graph.tally import Tally
 from sensorium.host.contract import Binding, Done, Host, Item, Progress
-from sensorium.parts import Part, Value, decode_values, encode_values, values_digest
+from sensorium.parts import Part, Value, blobs_of, decode_values, encode_values, values_digest
 from sensorium.spec.catalogue import ToolEntry
 from sensorium.store import Store
 

@@ -58,10 +58,18 @@ async def carry_out_run(
         options: How the run is to go.
 
     Raises:
+        CallerError: The run goes on already, in this process or another.
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
-    watch = _Watch(_observers(options))
     run = options.run or new_run_id()
+    with services.results.going_on(run):
+        return await _carry_out(run, checked, inputs, services, options)
+
+
+async def _carry_out(
+    run: RunId, checked: Checked, inputs: Mapping[str, Value], services: Services, options: RunOptions
+) -> Result:
+    watch = _Watch(_observers(options))
     gate = asyncio.Semaphore(services.parallel)
     context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh, approver=options.approver)
     began_s = perf_counter()
@@ -70,8 +78,7 @@ async def carry_out_run(
     stopped: SensoriumError | None = None
     try:
         # LangGraph takes half a second to import, which whoever runs nothing need not wait for.
-        with services.store.in_use():
-            await importlib.import_module("sensorium.graph.compile").carry_out(flow, services.database)
+        await importlib.import_module("sensorium.graph.compile").carry_out(flow, services.database)
     except SensoriumError as error:
         stopped = error
     except asyncio.CancelledError:

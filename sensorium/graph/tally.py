@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from sensorium.events import Figures
-from sensorium.parts import Audio, Blob, Image, Latent, Masks, Value
+from sensorium.parts import Blob, Value, blobs_of
 
-__all__ = ["Tally", "blobs_of", "num_bytes"]
+__all__ = ["Tally", "num_bytes"]
 
 
 class Tally:
@@ -41,14 +41,6 @@ class Tally:
     def figures(self, outputs: Mapping[str, Value]) -> Figures:
         """The figures of the node, which gave `outputs`."""
         return Figures(num_bytes(self._taken.values()), num_bytes(blobs_of(outputs)), self._calls, self._kept)
-
-
-def blobs_of(values: Mapping[str, Value]) -> Iterator[Blob]:
-    """The media among values, those of lists too."""
-    for value in values.values():
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, Image | Audio | Masks | Latent):
-                yield part.blob
 
 
 def num_bytes(blobs: Iterable[Blob]) -> int:

@@ -11,8 +11,8 @@ from sensorium.errors import AuthorError, PausedError, RefusedError, SensoriumEr
 from sensorium.events import ToolCalled
 from sensorium.graph.leaf import CallContext, call_tool
 from sensorium.graph.options import Question
-from sensorium.graph.tally import blobs_of, num_bytes
-from sensorium.parts import Value
+from sensorium.graph.tally import num_bytes
+from sensorium.parts import Value, blobs_of
 from sensorium.spec.catalogue import AgentEntry, ToolEntry
 
 __all__ = ["RunToolbox"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sensorium.errors import CallerError
-from sensorium.parts import Blob, Latent, Part, Value
+from sensorium.parts import Latent, Part, Value
 from sensorium.spec.ports import PortType
 from sensorium.spec.tool import ToolSpec
 
-__all__ = ["blobs_of", "check_inputs"]
+__all__ = ["check_inputs"]
 
 
 def check_inputs(spec: ToolSpec, inputs: Mapping[str, Value]) -> dict[str, Value]:
@@ -23,17 +23,6 @@ def check_inputs(spec: ToolSpec, inputs: Mapping[str, Value]) -> dict[str, Value
         if port not in ports:
             raise CallerError(f"tool {spec.name} has no input {port!r}; its inputs are {', '.join(ports)}")
     return {port: _checked(spec.name, port, kind, inputs.get(port)) for port, kind in ports.items()}
-
-
-def blobs_of(inputs: Mapping[str, Value]) -> list[Blob]:
-    """The blobs that values refer to."""
-    found: list[Blob] = []
-    for value in inputs.values():
-        for part in value if isinstance(value, tuple) else (value,):
-            blob = getattr(part, "blob", None)
-            if isinstance(blob, Blob):
-                found.append(blob)
-    return found
 
 
 def _checked(tool: str, port: str, kind: PortType, value: Value) -> Value:

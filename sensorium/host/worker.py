@@ -14,11 +14,11 @@ from sensorium.errors import SensoriumError, ToolError
 from sensorium.host.attempt import Attempt, Clock
 from sensorium.host.contract import Binding, BlobStore, HostEvent, WorkerState
 from sensorium.host.failure import failure_error
-from sensorium.host.inputs import blobs_of, check_inputs
+from sensorium.host.inputs import check_inputs
 from sensorium.host.link import Link, Lost, Sent, SetupProblem
 from sensorium.host.places import check_places
 from sensorium.host.process import Found, ProcessState, connect, find_or_start, known, last_words, place_of
-from sensorium.parts import Value, encode_values
+from sensorium.parts import Value, blobs_of, encode_values
 
 __all__ = ["WorkerHost"]
 

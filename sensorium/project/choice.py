@@ -16,7 +16,7 @@ class Choice:
     """What goes."""
 
     runs: tuple[str, ...]
-    """Runs whose results and record go, the one that ended first first."""
+    """Runs whose results go, the one that ended first first."""
     blobs: tuple[str, ...]
     """Digests that nothing refers to then, in order."""
 
@@ -31,7 +31,7 @@ def choose(
 ) -> Choice:
     """What goes: runs by age, then the oldest until the store fits, then the blobs that nothing else refers to.
 
-    Runs that go on or wait for a person stay, with all that they refer to. A run that holds nothing which could be
+    Runs that go on stay, with all that they refer to. A run that holds nothing which could be
     freed does not go for the sake of room.
 
     Args:

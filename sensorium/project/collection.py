@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensorium.database import Database
 from sensorium.errors import CallerError, OperatorError
 from sensorium.project.choice import choose
-from sensorium.project.holdings import drop_runs, read_holdings
+from sensorium.project.holdings import read_holdings
 from sensorium.project.sessions import session_blobs
-from sensorium.shelves import Shelves, look_through
+from sensorium.results import Results
 from sensorium.store import Store
-from sensorium.uses import Busy, Sweep
+from sensorium.store.shelves import Shelves, look_through
+from sensorium.store.uses import Busy, Sweep
 
 __all__ = ["Collected", "Limit", "Held", "Place", "See", "StoreStatus", "collect", "store_status"]
 
@@ -29,8 +29,7 @@ class Place:
     home: Path
     """With the sessions."""
     store: Store
-    database: Database
-    """With the table of results."""
+    results: Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class StoreStatus:
     blobs: int
     bytes: int
     held_by: dict[str, Held]
-    """By `results`, `runs`, `sessions`, `at_work` and `nobody`; a blob counts for each who holds it."""
+    """By `results`, `sessions`, `at_work` and `nobody`; a blob counts for each who holds it."""
     num_at_work: int
     """Runs and conversations that hold blobs just now."""
     damaged: list[str]
@@ -104,11 +103,10 @@ def store_status(place: Place, *, max_days: float, max_gb: float | None, see: Se
     with _telling(place.store):
         num_at_work, at_work = place.store.uses.look()
         shelves = look_through(place.store.root, lambda done: see("blobs", done, None))
-    holdings = read_holdings(place.database, lambda done, total: see("results", done, total))
+    holdings = read_holdings(place.results, lambda done, total: see("results", done, total))
     sessions, trouble = _sessions(place.home)
     by = {
-        "results": frozenset[str]().union(*(holding.results for holding in holdings)),
-        "runs": frozenset[str]().union(*(holding.own for holding in holdings)),
+        "results": frozenset[str]().union(*(holding.blobs for holding in holdings)),
         "sessions": sessions,
         "at_work": at_work,
     }
@@ -132,8 +130,8 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
     """Lets go of old runs and of every blob that nothing kept refers to and nobody holds.
 
     Rows go before the blobs that they refer to, so that a collection that is killed leaves nothing but more to collect.
-    What processes at work hold is safe for the reasons that `sensorium.uses` gives; the clock decides of the age of
-    ended runs alone, whose results can be made again.
+    What processes at work hold is safe for the reasons that `sensorium.store.uses` gives; the clock decides of the age
+    of ended runs alone, whose results can be made again.
 
     Args:
         place: What is collected.
@@ -148,17 +146,17 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
     """
     with _telling(place.store), place.store.uses.sweep() as sweep:
         shelves = look_through(place.store.root, lambda done: see("blobs", done, None))
-        holdings = read_holdings(place.database, lambda done, total: see("results", done, total))
+        holdings = read_holdings(place.results, lambda done, total: see("results", done, total))
         roots = sweep.held() | _roots(place.home)
         chosen = choose(shelves.blobs, holdings, roots, before_s=now_s - limit.older_than_s, max_bytes=limit.max_bytes)
         going = {digest: shelves.blobs[digest] for digest in chosen.blobs}
         num_results = None
         if not dry_run:
-            num_results = drop_runs(place.database, chosen.runs)
+            num_results = place.results.drop(chosen.runs)
             going = _remove(place.store, sweep, going, see)
             shelves.leftovers = _remove_rest(place.store.root, sweep, shelves)
             if num_results and not sweep.num_at_work:
-                place.database.compact()
+                place.results.compact()
     freed = (*going.values(), *shelves.damaged.values(), *shelves.leftovers.values())
     return Collected(
         dry_run=dry_run,

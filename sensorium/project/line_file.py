@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from sensorium.disk import sync
 from sensorium.errors import CallerError
 
 __all__ = ["Line", "LineFile"]
@@ -78,7 +79,7 @@ class LineFile:
                 raise CallerError(f"{self.path} is there already; go on with it, or take another name")
             _write(file, data, whole)
         if is_first:
-            _flush_directory(self.path.parent)
+            sync(self.path.parent)
 
     def remove(self) -> None:
         """Removes the file, or the link that stands in its place, when nobody is writing to it."""
@@ -143,11 +144,3 @@ def _write(file: BinaryIO, data: bytes, whole: int) -> None:
     except OSError:
         file.truncate(whole)
         raise
-
-
-def _flush_directory(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

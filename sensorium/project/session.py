@@ -14,10 +14,10 @@ import msgspec
 from sensorium.errors import CallerError, OperatorError
 from sensorium.events import RunId, RunStatus
 from sensorium.graph import ErrorReport
-from sensorium.parts import Audio, Blob, BlobPlace, Image, Latent, Masks, Value, decode_values, encode_values
+from sensorium.parts import BlobPlace, Value, blobs_of, decode_values, encode_values
 from sensorium.project.line_file import Line, LineFile
 
-__all__ = ["SUFFIX", "Session", "SessionMessage", "blobs_of"]
+__all__ = ["SUFFIX", "Session", "SessionMessage"]
 
 SUFFIX = ".jsonl"
 
@@ -137,8 +137,7 @@ class Session:
             OperatorError: As `read`.
         """
         for message in self.read():
-            for value in message.parts.values():
-                yield from (blob.digest for blob in blobs_of(value))
+            yield from (blob.digest for blob in blobs_of(message.parts))
 
     def _message(self, line: Line) -> SessionMessage:
         try:
@@ -152,13 +151,6 @@ class Session:
         return SessionMessage(
             role=record.role, text=record.text, parts=parts, run=record.run, status=record.status, error=record.error
         )
-
-
-def blobs_of(value: Value) -> Iterator[Blob]:
-    """The blobs that a value refers to."""
-    for part in value if isinstance(value, tuple) else (value,):
-        if isinstance(part, Image | Audio | Masks | Latent):
-            yield part.blob
 
 
 def _encoded(message: SessionMessage) -> bytes:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sensorium.errors import CallerError, OperatorError, SensoriumError
-from sensorium.project.session import SUFFIX, Session, blobs_of
+from sensorium.parts import blobs_of
+from sensorium.project.session import SUFFIX, Session
 from sensorium.project.turn import Turn, gather
 from sensorium.store import Store
 
@@ -118,8 +119,8 @@ def _files(home: Path) -> Iterator[Path]:
 def _summary(home: Path, path: Path) -> SessionSummary:
     turns, trouble = _turns(home, path)
     state = path.lstat()
-    given = {blob for turn in turns for value in turn.at_hand.values() for blob in blobs_of(value)}
-    made = {blob for turn in turns for value in turn.media.values() for blob in blobs_of(value)}
+    given = {blob for turn in turns for blob in blobs_of(turn.at_hand)}
+    made = {blob for turn in turns for blob in blobs_of(turn.media)}
     return SessionSummary(
         name=path.name.removesuffix(SUFFIX),
         turns=len(turns),

@@ -44,7 +44,7 @@ EVERYTHING = Limit(0.0, None)
 
 
 def holding(run: str, ended_s: float | None, *results: str) -> Holding:
-    return Holding(run, ended_s, frozenset(results), frozenset())
+    return Holding(run, ended_s, frozenset(results))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ class Home:
         self.store = Store(folder / "store")
         self.database = SqliteDatabase(folder / "runs.sqlite")
         self.results = Results(self.database)
-        self.place = Place(folder, self.store, self.database)
+        self.place = Place(folder, self.store, self.results)
 
     def picture(self, data: bytes) -> Image:
         with self.store.in_use():
@@ -262,13 +262,13 @@ from sensorium.store import Store
 
 home, step = Path(sys.argv[1]), sys.argv[2]
 database = SqliteDatabase(home / "runs.sqlite")
-Results(database)
+
 
 def die(name, done, total):
     if name == step:
         os.kill(os.getpid(), signal.SIGKILL)
 
-collect(Place(home, Store(home / "store"), database), Limit(0.0, None), now_s=1e10, dry_run=False, see=die)
+collect(Place(home, Store(home / "store"), Results(database)), Limit(0.0, None), now_s=1e10, dry_run=False, see=die)
 """
 
 
@@ -402,10 +402,12 @@ async def test_a_run_that_goes_on_loses_nothing_that_it_made_or_found(tmp_path: 
     given = PIL.Image.new("RGB", (4, 4))
     running = asyncio.create_task(graph.arun(given=given, options=RunOptions(on_event=see)))
     await waits.wait()
-    place = Place(tmp_path / "place", Store(tmp_path / "place" / "store"), project.database)
+    place = Place(tmp_path / "place", Store(tmp_path / "place" / "store"), project.results)
     collected = collect(place, Limit(0.0, 0), now_s=1e12, dry_run=False, see=lambda step, done, total: None)
     assert (collected.blobs, collected.left_blobs) == (0, 3)
     assert collected.num_at_work > 0
+    live = [result.run for result in project.results.read(lambda done, total: None)]
+    assert len(live) == 1, "what the ended run made goes; what the run that goes on made stays, to be found again"
     door.open()
     result = await running
     for name in ("given", "old", "new"):
@@ -468,7 +470,7 @@ def test_the_command_tells_who_holds_what_and_frees_what_nobody_does(sensorium: 
     status = json.loads(sensorium("store", "status", "--json").out)
     assert (status["blobs"], status["path"]) == (2, str(home / "store"))
     held = {name: held["blobs"] for name, held in status["held_by"].items()}
-    assert held == {"results": 1, "runs": 0, "sessions": 1, "at_work": 0, "nobody": 1}
+    assert held == {"results": 1, "sessions": 1, "at_work": 0, "nobody": 1}
     assert "nobody" in sensorium("store", "status").out
     assert json.loads(sensorium("store", "gc", "--dry-run", "--older-than", 1, "--json").out)["blobs"] == 1
     freed = json.loads(sensorium("store", "gc", "--older-than", 1, "--json").out)

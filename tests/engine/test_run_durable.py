@@ -18,8 +18,8 @@ import ormsgpack
 import pytest
 import pytest_asyncio
 
-from sensorium.errors import OperatorError
-from sensorium.events import Event, NodeFinished, NodeStarted
+from sensorium.errors import CallerError, OperatorError
+from sensorium.events import Event, NodeFinished, NodeStarted, RunId
 from sensorium.graph import Graph, RunOptions
 from sensorium.parts import Image, Number, Text
 from sensorium.testing import Scratch
@@ -145,6 +145,14 @@ async def test_a_run_with_an_earlier_id_repeats_no_completed_call(project: Scrat
     assert again.run == first.run
     assert again.nodes[0].cached
     assert calls(project) == ["hey"]
+
+
+async def test_a_run_goes_on_in_one_place_at_a_time(project: Scratch) -> None:
+    graph = shouting(project)
+    with project.results.going_on("mine"), pytest.raises(CallerError, match="run mine goes on already"):
+        await graph.arun(words="hey", options=RunOptions(run=RunId("mine")))
+    assert calls(project) == []
+    assert (await graph.arun(words="hey", options=RunOptions(run=RunId("mine")))).loud == Text("HEY")
 
 
 class Paint:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sensorium.uses import FOLDER
+from sensorium.store.uses import FOLDER
 
 __all__ = ["Shelves", "look_through"]
 

@@ -2,7 +2,7 @@
 
 A blob's name is the BLAKE3 digest of its bytes. A blob is there whole or not at all: it is written beside its place,
 flushed to the disk, and moved in by one rename. What a store gave out or found is safe from collections while it is in
-use: see `Store.in_use` and `sensorium.uses`.
+use: see `Store.in_use` and `sensorium.store.uses`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
+from sensorium.disk import sync
 from sensorium.errors import OperatorError
 from sensorium.parts import Blob
-from sensorium.uses import Uses
+from sensorium.store.uses import Uses
 
 __all__ = ["Store"]
 
@@ -188,7 +189,7 @@ class Store:
             place.parent.mkdir(mode=_PRIVATE, exist_ok=True)
             temporary.replace(place)
             for directory in (place.parent, self.root):
-                _flush_directory(directory)
+                sync(directory)
         except OSError as error:
             raise self._no_room(error) from error
 
@@ -204,11 +205,3 @@ def _hashed(source: BinaryIO, hasher: blake3) -> Iterator[bytes]:
     while piece := source.read(_PIECE_BYTES):
         hasher.update(piece)
         yield piece
-
-
-def _flush_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
