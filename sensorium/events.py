@@ -33,7 +33,7 @@ RunStatus = Literal["done", "failed", "refused", "paused", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a node moved and called, the nodes that lie in it included."""
+    """What a node moved and called. Calls count for every node that theirs lies in, media for their node alone."""
 
     bytes_in: int = 0
     """Bytes of the media among its inputs, in the store; the same media count once."""
@@ -55,7 +55,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class NodeStarted:
-    """A node's inputs are there and its call begins."""
+    """A node's inputs are there and its call begins; with `each`, its first element is.
+
+    A node that began on a list which its maker then failed to end has no further event: it counts as cancelled.
+    """
 
     run: RunId
     node: str

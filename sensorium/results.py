@@ -61,7 +61,7 @@ class Results:
         database.define(_TABLE)
 
     async def find(self, key: str, *, runs: Sequence[str] | None = None) -> list[bytes]:
-        """The results under `key`, one of each run that made it, the newest first.
+        """The results under `key`, one of each run that made it, the newest first, eight at most.
 
         Args:
             key: Identity of the call.
@@ -104,12 +104,12 @@ class Results:
             yield
 
     def is_going_on(self, run: str) -> bool:
-        """Whether a run goes on just now, wherever."""
-        try:
-            with self.going_on(run):
-                return False
-        except CallerError:
-            return True
+        """Whether a run goes on just now, wherever.
+
+        Raises:
+            OperatorError: The database cannot be reached.
+        """
+        return self._database.is_held(f"run {run}")
 
     def read(self, see: Callable[[int, int], None]) -> Iterator[StoredResult]:
         """All results, the oldest first.
@@ -128,17 +128,17 @@ class Results:
             done += len(rows)
             see(done, max(total, done))
 
-    def drop(self, runs: Sequence[str]) -> int:
-        """Deletes what runs made, but for those that go on; how many results that were.
+    def drop(self, runs: Sequence[str]) -> dict[str, int]:
+        """Deletes what runs made, but for those that go on; how many results of each that were.
 
         Raises:
             OperatorError: The database cannot be written.
         """
-        num_dropped = 0
+        dropped: dict[str, int] = {}
         for run in runs:
             with contextlib.suppress(CallerError), self.going_on(run):
-                num_dropped += len(self._database.execute(_DROP, (run,)))
-        return num_dropped
+                dropped[run] = len(self._database.execute(_DROP, (run,)))
+        return dropped
 
     def compact(self) -> None:
         """Gives the disk back what dropped results took.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from sensorium.agent.frontier import Offer, needs, offer, producers
-from sensorium.agent.prompts import ANSWER, Prompts
+from sensorium.agent.prompts import Prompts
 from sensorium.agent.script import Script
 from sensorium.agent.sentences import Sentences, split
 from sensorium.agent.task import HISTORY_CHARS, Call, Task
@@ -17,7 +17,7 @@ from sensorium.agent.toolbox import Card, Toolbox
 from sensorium.errors import CallerError, ModelError, OperatorError, RefusedError, ToolError
 from sensorium.model.contract import Ask, Model, Piece, Reply
 from sensorium.parts import Flag, Number, Text, Value, values_digest
-from sensorium.spec.agent import SENTENCES, AgentSpec
+from sensorium.spec.agent import ANSWER, SENTENCES, AgentSpec
 from sensorium.spec.ports import PortType
 
 __all__ = ["Agent"]

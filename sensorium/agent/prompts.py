@@ -13,11 +13,11 @@ from sensorium.agent.script import Filling, Script
 from sensorium.agent.task import HISTORY_CHARS, Call, Task, trim
 from sensorium.agent.toolbox import Card
 from sensorium.model.contract import Ask, Message
+from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
-__all__ = ["ANSWER", "Prompts"]
+__all__ = ["Prompts"]
 
-ANSWER = "answer"
 """The choice to call no tool."""
 _CHOICE_TOKENS = 32
 _WRITTEN_TOKENS = 300

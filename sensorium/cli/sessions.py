@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sensorium.cli.options import Json
 from sensorium.cli.print_json import print_json
+from sensorium.cli.sizes import size
 
 if TYPE_CHECKING:
     from sensorium.project.sessions import SessionSummary
@@ -51,7 +52,7 @@ def remove(
         print_json({"removed": [{"name": name, "freed_bytes": count} for name, count in freed.items()]})
         return
     for name, count in freed.items():
-        typer.echo(f"{name}: {_size(count)} freed")
+        typer.echo(f"{name}: {size(count)} freed")
 
 
 def print_sessions(found: Sequence[SessionSummary]) -> None:
@@ -63,11 +64,7 @@ def print_sessions(found: Sequence[SessionSummary]) -> None:
     table.add_column("last used", no_wrap=True)
     table.add_column("begins", overflow="fold")
     for summary in found:
-        size = _size(summary.bytes + summary.media_bytes)
+        weight = size(summary.bytes + summary.media_bytes)
         begins = summary.trouble or summary.first_words
-        table.add_row(summary.name, str(summary.turns), str(summary.attachments), size, summary.last_used, begins)
+        table.add_row(summary.name, str(summary.turns), str(summary.attachments), weight, summary.last_used, begins)
     Console(highlight=False, markup=False).print(table if found else "no conversation was kept")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"

@@ -16,6 +16,7 @@ from rich.table import Table
 from sensorium.cli.counting import counting
 from sensorium.cli.options import Json, ProfileName, ProjectFolder
 from sensorium.cli.print_json import print_json
+from sensorium.cli.sizes import size
 
 if TYPE_CHECKING:
     from sensorium.project import Project
@@ -25,7 +26,6 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Pictures, sounds, masks and tensors on the disk.")
 
-_DAYS = 30.0
 _DAY_S = 86_400.0
 _GB = 1e9
 
@@ -38,7 +38,7 @@ def status(json: Json = False, profile: ProfileName = None, project: ProjectFold
 
     door = Project.find(project, profile=profile)
     with counting() as see:
-        found = store_status(_place(door), max_days=_days(door), max_gb=door.profile.limits.store_gb, see=see)
+        found = store_status(_place(door), max_days=door.store_days, max_gb=door.profile.limits.store_gb, see=see)
     if json:
         print_json(asdict(found))
     else:
@@ -63,7 +63,7 @@ def gc(
     from sensorium.project.collection import Limit, collect
 
     door = Project.find(project, profile=profile)
-    days = _days(door) if older_than is None else older_than
+    days = door.store_days if older_than is None else older_than
     gigabytes = door.profile.limits.store_gb if max_gb is None else max_gb
     limit = Limit(days * _DAY_S, None if gigabytes is None else round(gigabytes * _GB))
     with counting() as see:
@@ -80,19 +80,14 @@ def _place(door: Project) -> Place:
     return Place(door.home, door.store, door.results)
 
 
-def _days(door: Project) -> float:
-    told = door.profile.limits.store_days
-    return _DAYS if told is None else told
-
-
 def _print_status(found: StoreStatus) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("held by", no_wrap=True)
     table.add_column("blobs", justify="right")
     table.add_column("size", justify="right", no_wrap=True)
     for name, held in found.held_by.items():
-        table.add_row(name.replace("_", " "), str(held.blobs), _size(held.bytes))
-    table.add_row("all", str(found.blobs), _size(found.bytes))
+        table.add_row(name.replace("_", " "), str(held.blobs), size(held.bytes))
+    table.add_row("all", str(found.blobs), size(found.bytes))
     Console(highlight=False, markup=False).print(found.path, table, sep="\n", soft_wrap=True)
     weight = "of any size" if found.max_gb is None else f"of at most {found.max_gb:g} GB"
     typer.echo(f"limits: runs that ended at most {found.max_days:g} days ago, a store {weight}")
@@ -107,21 +102,19 @@ def _print_collected(collected: Collected, max_bytes: int | None) -> None:
     would = "would be " if collected.dry_run else ""
     results = "" if collected.results is None else f", {collected.results} results"
     typer.echo(
-        f"{_size(collected.freed_bytes)} {would}freed: {collected.blobs} blobs, {len(collected.runs)} runs{results}, "
+        f"{size(collected.freed_bytes)} {would}freed: {collected.blobs} blobs, {len(collected.runs)} runs{results}, "
         f"{len(collected.damaged)} damaged, {len(collected.leftovers)} leftovers"
     )
-    typer.echo(f"{_size(collected.left_bytes)} in {collected.left_blobs} blobs {'would stay' if would else 'stay'}")
+    typer.echo(f"{size(collected.left_bytes)} in {collected.left_blobs} blobs {'would stay' if would else 'stay'}")
     if collected.num_at_work:
         typer.echo(f"{collected.num_at_work} at work: what they hold stays")
     if max_bytes is not None and collected.left_bytes > max_bytes:
-        typer.echo(f"more than {_size(max_bytes)}: the rest is held by sessions, or by runs that go on")
+        typer.echo(f"more than {size(max_bytes)}: the rest is held by sessions, or by runs that go on")
+    if collected.trouble:
+        typer.echo(f"the database keeps the room of what went: {collected.trouble}")
     _print_names("not of the store, stays", collected.foreign)
 
 
 def _print_names(what: str, names: list[str]) -> None:
     for name in names:
         typer.echo(f"{what}: {name!r}")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"

@@ -61,6 +61,14 @@ class Database(Protocol):
         """
         ...
 
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds a name; asking disturbs nobody.
+
+        Raises:
+            OperatorError: The database cannot be reached.
+        """
+        ...
+
     def compact(self) -> None:
         """Gives the disk back what deleted rows took, where that is much and the server does not do so by itself.
 

@@ -24,6 +24,8 @@ _PATIENCE_S = 30.0
 """How long a write waits for another process to finish its own."""
 
 _PAUSE_S = 0.005
+_LOCK = "hhqqi4x"
+"""`struct flock` of Linux: type, whence, start, length, process."""
 _FREE_PARTS = 4
 """A file of which one part of so many is free is worth writing anew."""
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -69,6 +71,22 @@ class SqliteDatabase:
     @contextlib.contextmanager
     def hold(self, name: str) -> Generator[None]:
         """Holds a name: the byte of a lock file at the name's digest."""
+        with self._lock_file() as handle:
+            try:
+                fcntl.fcntl(handle, fcntl.F_OFD_SETLK, _byte_of(name))
+            except (BlockingIOError, PermissionError) as error:
+                raise Held(name) from error
+            yield
+
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds a name."""
+        with self._lock_file() as handle:
+            found = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, _byte_of(name))
+        (kind, *_) = struct.unpack(_LOCK, found)
+        return bool(kind != fcntl.F_UNLCK)
+
+    @contextlib.contextmanager
+    def _lock_file(self) -> Generator[int]:
         lock = self.path.with_name(f"{self.path.name}.lock")
         try:
             lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,8 +94,7 @@ class SqliteDatabase:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            _take(handle, name)
-            yield
+            yield handle
         finally:
             os.close(handle)
 
@@ -162,11 +179,7 @@ def _keep_log(connection: sqlite3.Connection) -> None:
             return
 
 
-def _take(handle: int, name: str) -> None:
-    """Locks one byte of an open file for this opening of it alone: the kernel lets go when the process dies."""
+def _byte_of(name: str) -> bytes:
+    """A lock of one byte of a file, for one opening of it alone: the kernel lets go when its process dies."""
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
-    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
-    try:
-        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, wanted)
-    except (BlockingIOError, PermissionError) as error:
-        raise Held(name) from error
+    return struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)

@@ -10,7 +10,7 @@ from sensorium.spec.checked import CheckedNode, ElseCall, ElseValue, Feed, ListF
 from sensorium.spec.graph import NodeSpec
 from sensorium.spec.wires import NodeWire, Wire
 
-__all__ = ["followed_list", "may_be_in_vain"]
+__all__ = ["followed_list"]
 
 
 def followed_list(node: CheckedNode, nodes: Mapping[str, CheckedNode], catalogue: Catalogue) -> NodeWire | None:
@@ -23,12 +23,12 @@ def followed_list(node: CheckedNode, nodes: Mapping[str, CheckedNode], catalogue
         return None
     maker = nodes[node.each.wire.node]
     reads_it_otherwise = any(isinstance(wire, NodeWire) and wire.node == maker.name for wire in _wires(node))
-    if reads_it_otherwise or maker.until is not None or not may_be_in_vain(node.spec, catalogue):
+    if reads_it_otherwise or maker.until is not None or not _may_be_in_vain(node.spec, catalogue):
         return None
     return node.each.wire
 
 
-def may_be_in_vain(node: NodeSpec, catalogue: Catalogue) -> bool:
+def _may_be_in_vain(node: NodeSpec, catalogue: Catalogue) -> bool:
     """Whether a node may be called for what turns out not to count.
 
     So it is where nobody is asked for it, nothing acts on the world outside, and what was computed is found again.

@@ -174,7 +174,11 @@ def call_key(context: CallContext, callee: str, inputs: dict[str, Value], *, sha
 
 
 async def kept(context: CallContext, key: str) -> dict[str, Value] | None:
-    """The outputs kept under a key; None where there are none, or where their media are gone from the store."""
+    """The outputs kept under a key; None where there are none, or where their media are gone from the store.
+
+    Raises:
+        OperatorError: The database cannot be read, or the disk takes no note that the media are in use.
+    """
     runs = (context.run,) if context.fresh else None
     for data in await context.services.results.find(key, runs=runs):
         outputs = _whole(data, context.services.store)

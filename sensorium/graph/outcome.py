@@ -31,7 +31,7 @@ class NodeOutcome:
     error: SensoriumError | None = None
     """Why it failed, or why what it depends on did."""
     key: str = ""
-    """Where `outputs` are kept as one call's result; empty where the node is more than one call."""
+    """Where `outputs` are kept; empty where there are none."""
     figures: Figures = field(default_factory=Figures)
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sensorium.host.process import Found, exit_words, kill, kill_group
+from sensorium.host.process import Found, end_lost, exit_words, kill
 from sensorium.worker.frames import (
     Attach,
     CallFailed,
@@ -178,6 +178,7 @@ class Link:
 
     def abandon(self) -> None:
         """Lets go of the worker at once, from another event loop than the link's own, which may have ended."""
+        self._is_closing = self._is_leaving = True
         if self.loop.is_closed():
             self._found.sock.close()
         else:
@@ -224,7 +225,7 @@ class Link:
     async def _settle_loss(self) -> None:
         words = "" if self._is_leaving else await asyncio.to_thread(exit_words, self.pid)
         if not self._is_closing:
-            await asyncio.to_thread(kill_group, self.pid)
+            await asyncio.to_thread(end_lost, self.pid, self.directory)
         lost = Lost(f"{words}: {self._why_killed}" if self._why_killed else words)
         self._connection.close()
         if not self.ended.done():

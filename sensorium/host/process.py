@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from sensorium.errors import OperatorError
 from sensorium.host.contract import Binding
@@ -42,10 +43,10 @@ __all__ = [
     "Found",
     "ProcessState",
     "connect",
+    "end_lost",
     "exit_words",
     "find_or_start",
     "kill",
-    "kill_group",
     "known",
     "last_words",
     "place_of",
@@ -166,10 +167,35 @@ def kill(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def kill_group(pid: int) -> None:
-    """Ends what is left of a worker that is lost: itself, where it lives on unheard, and whatever it started."""
+def end_lost(pid: int, directory: Path) -> None:
+    """Ends what is left of a worker whose connection was lost: itself where nobody can reach it, and what it started.
+
+    One that answers serves others. A process that has its number by now is left alone too: while a group has members,
+    no other process gets the number of its leader.
+    """
+    if _lives(pid):
+        sock = connect(directory)
+        if sock is not None:
+            sock.close()
+            return
+        if not _is_worker(pid, directory):
+            return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_worker(pid: int, directory: Path) -> bool:
+    try:
+        return str(directory) in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
 
 
 def exit_words(pid: int) -> str:

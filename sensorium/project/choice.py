@@ -31,8 +31,8 @@ def choose(
 ) -> Choice:
     """What goes: runs by age, then the oldest until the store fits, then the blobs that nothing else refers to.
 
-    Runs that go on stay, with all that they refer to. A run that holds nothing which could be
-    freed does not go for the sake of room.
+    Runs that go on stay, with all that they refer to. A run that holds nothing which could be freed does not go for the
+    sake of room.
 
     Args:
         sizes: Bytes of every blob in the store, by digest.

@@ -16,7 +16,7 @@ from sensorium.store import Store
 from sensorium.store.shelves import Shelves, look_through
 from sensorium.store.uses import Busy, Sweep
 
-__all__ = ["Collected", "Limit", "Held", "Place", "See", "StoreStatus", "collect", "store_status"]
+__all__ = ["Collected", "Limit", "Place", "See", "StoreStatus", "Weight", "collect", "store_status"]
 
 See = Callable[[str, int, "int | None"], None]
 """Is told of a step, how much of it is done, and of how much; None where nobody knows."""
@@ -43,8 +43,8 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Some of the store's blobs."""
+class Weight:
+    """Of some of the store's blobs."""
 
     blobs: int
     bytes: int
@@ -57,7 +57,7 @@ class StoreStatus:
     path: str
     blobs: int
     bytes: int
-    held_by: dict[str, Held]
+    held_by: dict[str, Weight]
     """By `results`, `sessions`, `at_work` and `nobody`; a blob counts for each who holds it."""
     num_at_work: int
     """Runs and conversations that hold blobs just now."""
@@ -78,9 +78,9 @@ class Collected:
 
     dry_run: bool
     runs: list[str]
-    """Runs of which nothing is kept any more, the one that ended first first."""
+    """Runs of which no results are kept any more, the one that ended first first."""
     results: int | None
-    """How many results went; None where nothing was to go."""
+    """How many results went; None where that was only asked."""
     blobs: int
     freed_bytes: int
     """Of blobs, damaged blobs and leftovers."""
@@ -92,6 +92,8 @@ class Collected:
     """Runs and conversations that held blobs when the collection began; what they held stays."""
     left_blobs: int
     left_bytes: int
+    trouble: str | None
+    """Why the database keeps the room of what went; None where it gave it back, or nothing went."""
 
 
 def store_status(place: Place, *, max_days: float, max_gb: float | None, see: See) -> StoreStatus:
@@ -129,7 +131,8 @@ def store_status(place: Place, *, max_days: float, max_gb: float | None, see: Se
 def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See) -> Collected:
     """Lets go of old runs and of every blob that nothing kept refers to and nobody holds.
 
-    Rows go before the blobs that they refer to, so that a collection that is killed leaves nothing but more to collect.
+    What nothing refers to goes first, since a full disk takes no change of the database. Rows go before the blobs that
+    they refer to, so that a collection that is killed leaves nothing but more to collect.
     What processes at work hold is safe for the reasons that `sensorium.store.uses` gives; the clock decides of the age
     of ended runs alone, whose results can be made again.
 
@@ -150,18 +153,23 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
         roots = sweep.held() | _roots(place.home)
         chosen = choose(shelves.blobs, holdings, roots, before_s=now_s - limit.older_than_s, max_bytes=limit.max_bytes)
         going = {digest: shelves.blobs[digest] for digest in chosen.blobs}
-        num_results = None
-        if not dry_run:
-            num_results = place.results.drop(chosen.runs)
-            going = _remove(place.store, sweep, going, see)
+        dropped: dict[str, int] = dict.fromkeys(chosen.runs, 0)
+        trouble = None
+        if dry_run:
+            free = sweep.free_leftovers([place.store.root / name for name in shelves.leftovers])
+            shelves.leftovers = {path.name: shelves.leftovers[path.name] for path in free}
+        else:
             shelves.leftovers = _remove_rest(place.store.root, sweep, shelves)
-            if num_results and not sweep.num_at_work:
-                place.results.compact()
+            referred = frozenset[str]().union(*(holding.blobs for holding in holdings))
+            gone = _remove(place.store, sweep, {name: going[name] for name in going if name not in referred}, see)
+            dropped = place.results.drop(chosen.runs)
+            going = gone | _remove(place.store, sweep, {name: going[name] for name in going if name not in gone}, see)
+            trouble = _compacted(place.results) if any(dropped.values()) and not sweep.num_at_work else None
     freed = (*going.values(), *shelves.damaged.values(), *shelves.leftovers.values())
     return Collected(
         dry_run=dry_run,
-        runs=list(chosen.runs),
-        results=num_results,
+        runs=list(dropped),
+        results=None if dry_run else sum(dropped.values()),
         blobs=len(going),
         freed_bytes=sum(freed),
         damaged=list(shelves.damaged),
@@ -170,7 +178,17 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
         num_at_work=sweep.num_at_work,
         left_blobs=len(shelves.blobs) - len(going),
         left_bytes=sum(shelves.blobs.values()) - sum(going.values()),
+        trouble=trouble,
     )
+
+
+def _compacted(results: Results) -> str | None:
+    """Why the database could not give back the room of what went, which needs some room itself."""
+    try:
+        results.compact()
+    except OperatorError as error:
+        return str(error)
+    return None
 
 
 def _remove(store: Store, sweep: Sweep, going: Mapping[str, int], see: See) -> dict[str, int]:
@@ -190,9 +208,9 @@ def _remove_rest(root: Path, sweep: Sweep, shelves: Shelves) -> dict[str, int]:
     return {path.name: shelves.leftovers[path.name] for path in gone}
 
 
-def _weighed(sizes: Mapping[str, int], digests: Collection[str]) -> Held:
+def _weighed(sizes: Mapping[str, int], digests: Collection[str]) -> Weight:
     there = [sizes[digest] for digest in digests if digest in sizes]
-    return Held(len(there), sum(there))
+    return Weight(len(there), sum(there))
 
 
 def _sessions(home: Path) -> tuple[frozenset[str], str | None]:

@@ -34,7 +34,7 @@ from sensorium.store import Store
 
 __all__ = ["Project", "load"]
 
-_KEEP_WARM_S, _SETUP_S, _CALL_S, _PARALLEL = 300.0, 300.0, 900.0, 16
+_KEEP_WARM_S, _SETUP_S, _CALL_S, _PARALLEL, _STORE_DAYS = 300.0, 300.0, 900.0, 16, 30.0
 
 
 class Project:
@@ -146,6 +146,12 @@ class Project:
         """Tools with effects that a language model may call without asking a person."""
         return frozenset(self.profile.allow)
 
+    @property
+    def store_days(self) -> float:
+        """How many days a collection of the store leaves what runs made after they ended."""
+        told = self.profile.limits.store_days
+        return _STORE_DAYS if told is None else told
+
     async def place(self, tool: ToolEntry) -> Placed:
         """The tool with its checkpoints, device and host, as the profile says.
 
@@ -204,12 +210,13 @@ class Project:
         )
 
     async def close(self) -> None:
-        """Lets go of hosts and models. Workers that are to stay warm stay."""
+        """Lets go of hosts, models and the database. Workers that are to stay warm stay."""
         for model in self._models.values():
             await model.close()
         self._models.clear()
         await self.worker_host.close()
         await self.inline_host.close()
+        self.database.close()
 
     async def run_once(self, graph: Graph, inputs: dict[str, Value], options: RunOptions) -> Result:
         """One run, after which hosts and models are let go."""

@@ -45,10 +45,13 @@ def open_session(home: Path, name: str) -> Session:
     """The session of a name, new or not.
 
     Raises:
-        CallerError: The name is none: letters of ASCII, digits, `_`, `.` and `-`.
+        CallerError: The name is none: letters of ASCII, digits, `_`, `.` and `-`, beginning with a letter or digit.
     """
     if not _NAME.fullmatch(name):
-        raise CallerError(f"{name[:80]!r} is not a session's name; use a-z, A-Z, 0-9, _ . and -, at most 64")
+        raise CallerError(
+            f"{name[:80]!r} is not a session's name; use a-z, A-Z, 0-9, _ . and -, at most 64, beginning with a letter "
+            "or digit"
+        )
     return _session(home, _folder(home) / f"{name}{SUFFIX}")
 
 
@@ -58,28 +61,30 @@ def summarise_sessions(home: Path) -> list[SessionSummary]:
     Raises:
         OperatorError: The folder of sessions cannot be read.
     """
-    found = [_summary(home, path) for path in _files(home)]
-    return sorted(found, key=lambda summary: (summary.last_used, summary.name), reverse=True)
+    found = (_summary(home, path) for path in _files(home))
+    there = [summary for summary in found if summary is not None]
+    return sorted(there, key=lambda summary: (summary.last_used, summary.name), reverse=True)
 
 
 def remove_sessions(home: Path, names: list[str]) -> dict[str, int]:
     """Removes sessions, all that are named or, where one of them is not there, none.
 
+    Whatever lies among them goes by its own name, though no session could be opened by it.
+
     Returns:
         Bytes freed, by name. Media stay in the store until it is collected.
 
     Raises:
-        CallerError: A name is none, or there is no such session.
+        CallerError: There is no such session.
         OperatorError: One cannot be removed.
     """
-    chosen = {name: open_session(home, name) for name in names}
-    missing = [name for name, session in chosen.items() if not session.exists()]
+    sizes = {path.name.removesuffix(SUFFIX): _size_of(path) for path in _files(home)}
+    missing = [name for name in names if name not in sizes]
     if missing:
-        raise CallerError(f"there is no session {missing[0]!r}; `sensorium sessions list` shows what there is")
-    freed = {name: session.path.lstat().st_size for name, session in chosen.items()}
-    for session in chosen.values():
-        session.remove()
-    return freed
+        raise CallerError(f"there is no session {missing[0][:80]!r}; `sensorium sessions list` shows what there is")
+    for name in dict.fromkeys(names):
+        _session(home, _folder(home) / f"{name}{SUFFIX}").remove()
+    return {name: sizes[name] for name in names}
 
 
 def session_blobs(home: Path) -> frozenset[str]:
@@ -116,9 +121,21 @@ def _files(home: Path) -> Iterator[Path]:
     yield from (folder / name for name in names if name.endswith(SUFFIX))
 
 
-def _summary(home: Path, path: Path) -> SessionSummary:
+def _size_of(path: Path) -> int:
+    """In bytes; 0 where the file went meanwhile."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _summary(home: Path, path: Path) -> SessionSummary | None:
+    """A session for lists; None where it went meanwhile."""
     turns, trouble = _turns(home, path)
-    state = path.lstat()
+    try:
+        state = path.lstat()
+    except FileNotFoundError:
+        return None
     given = {blob for turn in turns for blob in blobs_of(turn.at_hand)}
     made = {blob for turn in turns for blob in blobs_of(turn.media)}
     return SessionSummary(

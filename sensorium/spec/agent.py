@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeText
 from sensorium.spec.ports import PortType, Signature
 
-__all__ = ["SENTENCES", "AgentLimits", "AgentSpec"]
+__all__ = ["ANSWER", "SENTENCES", "AgentLimits", "AgentSpec"]
 
-_ANSWER = "answer"
+ANSWER = "answer"
 SENTENCES = "sentences"
 """The list output that holds the sentences of the answer, passed on while it is written."""
 
@@ -38,7 +38,7 @@ class AgentSpec(Declared):
     """Tools, agents' graphs and graphs that the agent may call."""
     limits: AgentLimits = AgentLimits()
     inputs: dict[PortName, TypeText] = _DEFAULT_INPUTS
-    outputs: Annotated[dict[PortName, TypeText], Field(min_length=1)] = {_ANSWER: "text"}
+    outputs: Annotated[dict[PortName, TypeText], Field(min_length=1)] = {ANSWER: "text"}
     """A list is filled in one case alone: `sentences: "[text]"`, beside `answer: text`."""
 
     @property
@@ -56,7 +56,7 @@ class AgentSpec(Declared):
         return given is not None and given.is_list
 
     @model_validator(mode="after")
-    def _lists(self) -> AgentSpec:
+    def _check_lists(self) -> AgentSpec:
         outputs = self.signature.outputs
         for port, given in outputs.items():
             if given.is_list and (port, given.kind) != (SENTENCES, "text"):
@@ -64,6 +64,6 @@ class AgentSpec(Declared):
                     f"output {port!r} is {given}, which an agent cannot fill; its only list is {SENTENCES}: "
                     '"[text]", the sentences of its answer'
                 )
-        if self.has_sentences and outputs.get(_ANSWER) != PortType("text"):
-            raise ValueError(f"output {SENTENCES!r} holds the sentences of the answer; add {_ANSWER}: text")
+        if self.has_sentences and outputs.get(ANSWER) != PortType("text"):
+            raise ValueError(f"output {SENTENCES!r} holds the sentences of the answer; add {ANSWER}: text")
         return self

@@ -125,10 +125,6 @@ class Store:
             )
         return place
 
-    def has(self, digest: str) -> bool:
-        """Whether the blob is there. Its bytes are not checked."""
-        return self._place(digest).is_file()
-
     def _place(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise OperatorError(f"{digest[:80]!r} is not a blob's digest: 64 hexadecimal digits")

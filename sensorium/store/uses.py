@@ -172,6 +172,11 @@ class Sweep:
                         gone.append(digest)
             yield from gone
 
+    def free_leftovers(self, paths: Iterable[Path]) -> list[Path]:
+        """Files among `paths` that nobody writes any more."""
+        with _locked(self._folder / "gate", fcntl.LOCK_EX):
+            return [path for path in paths if _is_free(path, fcntl.LOCK_EX)]
+
     def remove_leftovers(self, paths: Iterable[Path]) -> Generator[Path]:
         """Removes files that nobody writes any more; each when it is gone."""
         for path in paths:

@@ -9,13 +9,14 @@ import pytest
 from sensorium.agent import Script
 from sensorium.agent.frontier import offer
 from sensorium.agent.hand import Hand
-from sensorium.agent.prompts import ANSWER, Prompts
+from sensorium.agent.prompts import Prompts
 from sensorium.agent.task import Task
 from sensorium.agent.toolbox import Card
 from sensorium.errors import OperatorError
 from sensorium.model.contract import Reply
 from sensorium.parts import Audio, Boxes, Image, Text, Value
 from sensorium.project import Project
+from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 from sensorium.store import Store
 

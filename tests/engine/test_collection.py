@@ -305,7 +305,7 @@ def test_what_another_process_found_or_made_stays_while_it_is_at_work(place: Hom
         collected = place.collect(Limit(0.0, 0), now_s=now_s)
         assert place.there() == {made, found.blob.digest}
         assert (collected.num_at_work, collected.blobs) == (1, 1)
-        assert not place.store.has(nobodys.blob.digest)
+        assert nobodys.blob.digest not in place.there()
         let_go_on(child)
         assert told(child) == ["found"]
     assert place.collect(Limit(0.0, 0), now_s=now_s).num_at_work == 0  # killed, it holds nothing
@@ -341,7 +341,7 @@ def test_blocks_within_and_beside_each_other_each_keep_what_was_held_during_them
         place.collect(EVERYTHING)
         assert blob.read() == b"inner"
     place.collect(EVERYTHING)
-    assert not store.has(blob.digest)
+    assert not store.hold(blob.digest)
 
 
 def test_a_second_collection_at_the_same_time_is_told_so(place: Home) -> None:

@@ -49,7 +49,9 @@ def test_a_name_is_held_once_and_other_names_are_free(database: Database) -> Non
         with database.hold("run b"):
             pass
     with database.hold("run a"):
-        pass
+        assert database.is_held("run a")
+        assert not database.is_held("run b")
+    assert not database.is_held("run a")
 
 
 HOLD = """

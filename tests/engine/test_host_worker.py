@@ -19,8 +19,10 @@ import psutil
 import pytest
 
 from sensorium.errors import DeadlineError, OperatorError, ToolError
+from sensorium.graph.edge import carry_out_here
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Progress
+from sensorium.host.process import end_lost, place_of
 from sensorium.parts import Text
 from tests.engine.host_workshop import Workshop, events, say
 
@@ -121,6 +123,26 @@ async def test_a_connected_host_keeps_a_worker_that_is_not_kept_warm(make_host: 
     assert await pid_of(second, binding) == pid
     await first.close()
     assert await pid_of(second, binding) == pid
+
+
+async def test_a_host_that_is_closed_from_another_event_loop_leaves_warm_workers(
+    make_host: MakeHost, workshop: Workshop
+) -> None:
+    binding = workshop.tool(DOES_AS_TOLD, keep_warm_s=60.0)
+    first, second = make_host(), make_host()
+    pid = await asyncio.to_thread(carry_out_here, pid_of(first, binding))
+    assert await pid_of(second, binding) == pid
+    await first.close()
+    await asyncio.to_thread(carry_out_here, asyncio.sleep(0))  # the other loop has heard of it
+    assert await pid_of(second, binding) == pid
+
+
+async def test_a_worker_that_answers_is_not_taken_for_lost(host: WorkerHost, workshop: Workshop) -> None:
+    binding = workshop.tool(DOES_AS_TOLD)
+    pid = await pid_of(host, binding)
+    await asyncio.to_thread(end_lost, pid, place_of(workshop.home, binding))
+    await asyncio.to_thread(end_lost, os.getpid(), workshop.home)  # a number that another process has by now
+    assert await pid_of(host, binding) == pid
 
 
 async def test_batches_are_gathered_across_commands(make_host: MakeHost, workshop: Workshop) -> None:

@@ -184,7 +184,8 @@ def test_a_damaged_session_is_listed_with_its_trouble_and_can_be_removed(
     assert "diary.jsonl:1: not a message of a session" in row["trouble"]
     ended = sensorium("chat", "--graph", "talk", "--session", "diary", "-m", "Hi")
     assert (ended.code, "diary.jsonl:1: not a message" in ended.err) == (2, True)
-    assert sensorium("sessions", "rm", "diary").code == 0
+    (home / "sessions" / "my diary.jsonl").write_text("{}\n")
+    assert sensorium("sessions", "rm", "my diary", "diary").code == 0
     assert sensorium("sessions", "list").out == "no conversation was kept\n"
 
 

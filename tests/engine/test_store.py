@@ -16,7 +16,7 @@ def test_what_is_put_can_be_read_under_its_digest(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     blob = store.put(b"hello", "text/plain")
     assert (blob.size_bytes, blob.media_type, blob.read()) == (5, "text/plain", b"hello")
-    assert store.has(blob.digest)
+    assert store.hold(blob.digest)
     assert store.path(blob.digest).read_bytes() == b"hello"
 
 
@@ -44,7 +44,7 @@ def test_damaged_bytes_are_reported_and_never_served_again(tmp_path: Path) -> No
     store.path(blob.digest).write_bytes(b"jello")
     with pytest.raises(OperatorError, match="is damaged"):
         blob.read()
-    assert not store.has(blob.digest)
+    assert not store.hold(blob.digest)
     store.put(b"hello", "text/plain")
     assert blob.read() == b"hello"
 
