@@ -24,4 +24,6 @@ async def main(pictures: list[Path]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit((__doc__ or "").strip())
     asyncio.run(main(sorted(path for path in Path(sys.argv[1]).iterdir() if path.suffix.lower() in ENDINGS)))

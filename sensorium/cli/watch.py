@@ -96,7 +96,8 @@ class Watcher:
                 self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
             case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
                 self._console.print(
-                    f"[dim]--- {escape(node)} sends to {escape(model)}[/dim]\n{escape(prompt)}\n[dim]---[/dim]"
+                    f"[dim]--- {escape(node)} sends to {escape(model)}[/dim]\n{escape(prompt)}\n[dim]---[/dim]",
+                    soft_wrap=True,  # as it is sent, wherever the terminal ends
                 )
             case _:
                 pass

@@ -108,6 +108,7 @@ class Result:
 
         Pictures become `PORT.png` (`.jpg`, `.webp` where that is what they are), sound `PORT.wav`, masks `PORT.npy`
         with `PORT-000.png` and so on to look at, latents `PORT.safetensors`; a list's elements are numbered likewise.
+        Numbered files of these names from before are removed.
 
         Returns:
             The files of each output that has any, in order.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -42,11 +43,14 @@ class Saved:
 
 
 def save_outputs(outputs: Mapping[str, Value], folder: Path) -> dict[str, Saved]:
-    """Writes the media among `outputs` below `folder`.
+    """Writes the media among `outputs` below `folder`, and removes numbered files of the same names from before.
 
     Raises:
         OperatorError: The folder cannot be written, or media are missing from the store.
     """
+    for port, value in outputs.items():
+        if isinstance(value, tuple | Masks):
+            _remove_numbered(folder, port)
     return {port: _save(value, folder, port) for port, value in outputs.items()}
 
 
@@ -75,6 +79,16 @@ def describe(value: Value, kind: PortType, saved: Saved | None) -> dict[str, Any
             return {**told, "dtype": value.dtype, "twin": value.twin}
         case _:
             return {"type": value.kind, "value": value.value}
+
+
+def _remove_numbered(folder: Path, port: str) -> None:
+    """Removes what an earlier result has written of a list or of masks: there may be fewer now."""
+    numbered = re.compile(rf"{re.escape(port)}(-\d{{3}})+\.(png|jpg|webp|wav|npy|safetensors)")
+    try:
+        for path in [path for path in folder.glob("*") if numbered.fullmatch(path.name)]:
+            path.unlink()
+    except OSError as error:
+        raise OperatorError(f"{folder} cannot be written: {error.strerror or error}; give another folder") from error
 
 
 def _named(blob: Blob, saved: Saved | None) -> str:

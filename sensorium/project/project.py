@@ -290,6 +290,7 @@ class Project:
     def _source(self, name: str) -> GraphSource:
         if name.endswith((".yaml", ".yml")):
             return survey_graph(Path(name))
+        self._raise_own_faults(name)
         if name in self.catalogue.graphs:
             entry = self.catalogue.graphs[name]
             if entry.path is None:
@@ -298,14 +299,13 @@ class Project:
         for kind, entries in (("tool", self.catalogue.tools), ("agent", self.catalogue.agents)):
             if name in entries:
                 return GraphSource(single_node(kind, name, entries[name].spec.signature), None, "")
-        self._raise_own_faults(name)
         known = [*self.catalogue.graphs, *self.catalogue.tools, *self.catalogue.agents]
         near = closest(name, known)
         hint = f"did you mean {near}? " if near else ""
         raise CallerError(f"there is no graph, tool or agent {name!r}; {hint}`sensorium list` shows what there is")
 
     def _raise_own_faults(self, name: str) -> None:
-        """An unknown name whose file is there but wrong is the author's fault, not the caller's."""
+        """What is wrong with the file of a name: it is not unknown then, and no other of that name stands in for it."""
         mine = [fault for fault in self.faults if Path(fault.path).stem == name or Path(fault.path).parent.name == name]
         if mine:
             raise AuthorError(mine)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+import threading
 import types
 from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, ModuleSpec
@@ -22,6 +23,8 @@ __all__ = ["PACKAGE_PREFIX", "Tool", "WrongFolder", "load_tool"]
 PACKAGE_PREFIX = "_sensorium_tool_"
 """How the private name of every tool's package begins."""
 _METHODS = ("setup", "run", "close")
+_registering = threading.Lock()
+"""Tools of one process load on threads of their own, and would lose each other's finders."""
 
 
 class Tool(Protocol):
@@ -85,14 +88,15 @@ def _package(name: str, folder: Path) -> str:
     """The private package whose modules are the folder's files."""
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     package = f"{PACKAGE_PREFIX}{name.replace('-', '_').replace('.', '_')}_{place}"
-    for loaded in [key for key in sys.modules if key == package or key.startswith(package + ".")]:
-        del sys.modules[loaded]
-    sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "_prefix", None) != package + "."]
     root = types.ModuleType(package, f"The files of {folder}.")
     root.__path__ = [str(folder)]
-    sys.modules[package] = root
-    sys.meta_path.insert(0, _Finder(package, folder))
-    importlib.invalidate_caches()
+    with _registering:
+        for loaded in [key for key in list(sys.modules) if key == package or key.startswith(package + ".")]:
+            del sys.modules[loaded]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "_prefix", None) != package + "."]
+        sys.modules[package] = root
+        sys.meta_path.insert(0, _Finder(package, folder))
+        importlib.invalidate_caches()
     return package
 
 

@@ -162,3 +162,24 @@ def test_a_closed_pipe_is_no_fault() -> None:
     ended = subprocess.run([sys.executable, "-m", "sensorium", "list"], stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_fault_is_told_once_however_its_file_is_named(
+    sensorium: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / "graphs").mkdir()
+    (elsewhere / "graphs" / "bad.yaml").write_text("name: bad\nnodes: {a: {tool: see, wiht: {}}}\noutputs: {}\n")
+    told = json.loads(sensorium("check", "graphs/bad.yaml", "--json").out)["faults"]
+    assert len({(fault["line"], fault["column"], fault["found"]) for fault in told}) == len(told) > 0
+
+
+def test_a_graph_whose_name_is_taken_by_the_box_is_not_run_as_that_of_the_box(
+    sensorium: Command, elsewhere: Path
+) -> None:
+    (elsewhere / "graphs").mkdir()
+    (elsewhere / "graphs" / "ask.yaml").write_text(
+        "name: ask\ninputs: {text: text}\nnodes: {say: {tool: speak, with: {text: $text}}}\n"
+        "outputs: {sounds: $say.sentences}\n"
+    )
+    ended = sensorium("run", "ask", "request=hello")
+    assert (ended.code, "also in the box" in ended.err) == (2, True)

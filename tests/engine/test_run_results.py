@@ -194,3 +194,15 @@ def test_a_folder_that_cannot_be_written_is_named(store: Store, tmp_path: Path) 
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OperatorError, match=r"out.overlay\.png cannot be written"):
         result_of({"overlay": ("image", picture(store))}).save(tmp_path / "out")
+
+
+def test_files_of_an_earlier_result_do_not_stand_beside_fewer_new_ones(store: Store, tmp_path: Path) -> None:
+    def masks(count: int) -> Value:
+        blob = store.put(media.encode_masks(np.ones((count, 2, 2), dtype=np.bool_)), "application/x-npy")
+        return Masks(blob, count, 2, 2)
+
+    for name in ("cut-notes.png", "cutlet-000.png"):
+        (tmp_path / name).write_text("a person's own")
+    for count in (2, 0):
+        result_of({"cut": ("masks", masks(count)), "all": ("[image]", (picture(store),) * count)}).save(tmp_path)
+    assert {path.name for path in tmp_path.glob("*.*")} == {"cut.npy", "cut-notes.png", "cutlet-000.png"}
