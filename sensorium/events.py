@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
@@ -17,6 +18,8 @@ __all__ = [
     "NodeProgress",
     "NodeSkipped",
     "NodeStarted",
+    "PersonAnswered",
+    "PersonAsked",
     "PromptSent",
     "RunFinished",
     "RunId",
@@ -47,10 +50,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run began."""
+    """A run began, or goes on."""
 
     run: RunId
     graph: str
+    changes: tuple[str, ...] = ()
+    """What is no longer as it was when a run that goes on began, or that was forked; its calls are made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,32 @@ class TextPiece:
     run: RunId
     node: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAsked:
+    """A call waits for a person. Other nodes go on."""
+
+    run: RunId
+    node: str
+    callee: str
+    """`tool send`, `agent assistant` or `graph publish`."""
+    inputs: Mapping[str, Value]
+    """What it would be called with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAnswered:
+    """A person said whether a call may be made."""
+
+    run: RunId
+    node: str
+    callee: str
+    is_approved: bool
+    why: str
+    """Why not, in the person's words."""
+    changed: Mapping[str, Value]
+    """Inputs that the person gave instead of those of the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +261,8 @@ Event: TypeAlias = (
     | NodeProgress
     | ItemMade
     | TextPiece
+    | PersonAsked
+    | PersonAnswered
     | PromptSent
     | ModelAsked
     | ToolCalled

@@ -30,6 +30,7 @@ from sensorium.model.contract import Ask, Model
 from sensorium.model.scripted import ScriptedModel
 from sensorium.project.folders import folder_digest
 from sensorium.results import Results
+from sensorium.runs import Runs
 from sensorium.spec.agent import AgentSpec
 from sensorium.spec.catalogue import AgentEntry, Catalogue, GraphEntry, ToolEntry
 from sensorium.spec.check import check
@@ -55,6 +56,8 @@ class Scratch:
 
     def __init__(self, folder: Path, *, host: Literal["inline", "worker"] = "inline", parallel: int = 16) -> None:
         self.home = folder
+        self.folder: Path | None = None
+        self.profile_name = ""
         self.parallel = parallel
         self.tools: dict[str, ToolEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
@@ -64,6 +67,7 @@ class Scratch:
         self.store = Store(folder / "store")
         self.database: Database = SqliteDatabase(folder / "runs.sqlite")
         self.results = Results(self.database)
+        self.runs = Runs(self.database)
         self.host: Host = InlineHost(self.store) if host == "inline" else WorkerHost(folder, self.store)
 
     @property

@@ -24,11 +24,11 @@ from sensorium.errors import (
 )
 from sensorium.events import NodeSkipped, NodeStarted
 from sensorium.graph.answer import Answer, callee_of, tell_end, tell_failure
+from sensorium.graph.approval import approved
 from sensorium.graph.each import Elements
-from sensorium.graph.feeds import fill, inputs_of, missing_port
+from sensorium.graph.feeds import fill, inputs_of, missing_port, with_item
 from sensorium.graph.flow import Flow, Read, Source
 from sensorium.graph.leaf import CallContext, Outcome, call_tool, within
-from sensorium.graph.options import Question
 from sensorium.graph.outcome import NodeOutcome, NodeStatus, nothing_from
 from sensorium.graph.think import think
 from sensorium.parts import Value, encode_values
@@ -63,7 +63,9 @@ class Control:
         """
         if node.each is None:
             inputs = inputs_of(node, read)
-            return await self._settled(node, inputs, read, context, lambda: self._answer(node, inputs, read, context))
+            return await self._settled(
+                node, inputs, read, context, lambda given: self._answer(node, given, read, context)
+            )
         elements = Elements(node, node.each, read, context, self._answer)
         async with elements.fan() as fan:
             if source is not None:
@@ -71,15 +73,15 @@ class Control:
                 broken = await source.ended()
                 if broken is not None:
                     return broken
-            return await self._settled(node, {}, read, context, partial(elements.answer, fan), fan.began_s)
+            return await self._settled(node, {}, read, context, lambda _: elements.answer(fan), fan.began_s)
 
     async def _settled(
         self,
         node: CheckedNode,
-        inputs: Mapping[str, Value],
+        inputs: dict[str, Value],
         read: Read,
         context: CallContext,
-        answered: Callable[[], Awaitable[Answer]],
+        answered: Callable[[dict[str, Value]], Awaitable[Answer]],
         begun_s: float | None = None,
     ) -> NodeOutcome:
         why = self._why_not(node, inputs, read)
@@ -88,11 +90,12 @@ class Control:
             return nothing_from(node, why)
         began_s = perf_counter() if begun_s is None else begun_s
         try:
-            await self._approved(node, inputs, context)
+            if node.spec.approve:
+                inputs = await _approved(node, inputs, read, context)
             if begun_s is None:
                 context.emit(NodeStarted(context.run, context.node, callee_of(node)))
             context.tally.take(inputs)
-            answer = await answered()
+            answer = await answered(inputs)
             outputs = {port: answer.outputs.get(port) for port in node.outputs}
             key = answer.key or await _keep(outputs, context)
         except Exception as error:
@@ -111,15 +114,6 @@ class Control:
             return f"{node.each.wire} brings no list" if read(node.each.wire) is None else ""
         port = missing_port(inputs, node.signature)
         return f"its input {port} has nothing" if port is not None else ""
-
-    async def _approved(self, node: CheckedNode, inputs: Mapping[str, Value], context: CallContext) -> None:
-        if not node.spec.approve:
-            return
-        if context.approver is None:
-            raise PausedError(f"{context.node} waits for a person's approval, and nobody can be asked here")
-        verdict = await context.approver.ask(Question(context.run, context.node, callee_of(node), inputs))
-        if not verdict.is_approved:
-            raise RefusedError(f"a person refused {context.node}" + (f": {verdict.why}" if verdict.why else ""))
 
     async def _answer(self, node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> Answer:
         """What the node gives for one element, or its stand-in where it fails."""
@@ -201,6 +195,16 @@ class Control:
             perf_counter() - began_s,
             all(one.cached or one.status == "skipped" for one in outcomes.values()),
         )
+
+
+async def _approved(node: CheckedNode, inputs: dict[str, Value], read: Read, context: CallContext) -> dict[str, Value]:
+    """The inputs of a call that a person approved; of an `each`, which is approved for its whole list, as they are."""
+    if node.each is None:
+        return await approved(context, context.node, callee_of(node), inputs, node.signature.inputs)
+    shared = inputs_of(node, with_item(read, node.each.item, None))
+    shown = {port: value for port, value in shared.items() if value is not None}
+    await approved(context, context.node, callee_of(node), {**shown, f"${node.each.item}": read(node.each.wire)}, {})
+    return inputs
 
 
 async def _keep(outputs: dict[str, Value], context: CallContext) -> str:

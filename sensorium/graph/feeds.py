@@ -36,8 +36,8 @@ def missing_port(inputs: Mapping[str, Value], signature: Signature) -> str | Non
     return next((port for port in required if inputs.get(port) is None), None)
 
 
-def with_item(read: Read, name: str, item: Part) -> Read:
-    """The same, where `$name` is an element of a list."""
+def with_item(read: Read, name: str, item: Part | None) -> Read:
+    """The same, where `$name` is an element of a list; None for none in particular."""
     here = ItemWire(name)
     return lambda wire: item if wire == here else read(wire)
 

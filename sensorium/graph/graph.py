@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from sensorium.admit import Admission
 from sensorium.errors import CallerError
 from sensorium.events import Event
@@ -15,9 +17,11 @@ from sensorium.graph.draw import draw
 from sensorium.graph.edge import carry_out_here
 from sensorium.graph.options import RunOptions
 from sensorium.graph.result import Result
-from sensorium.graph.run import carry_out_run
+from sensorium.graph.resume import forked_nodes, recorded_inputs, require_resumable
+from sensorium.graph.run import carry_out_run, new_run_id
 from sensorium.graph.services import Services
-from sensorium.parts import Value
+from sensorium.parts import Value, encode_values
+from sensorium.runs import RunRecord
 from sensorium.spec.checked import Checked
 from sensorium.spec.graph import GraphSpec
 from sensorium.spec.nearest import meant
@@ -101,6 +105,70 @@ class Graph:
         with self._services.store.in_use():
             admitted = await self._admitted({**(inputs or {}), **named})
             return await carry_out_run(self.checked, admitted, self._services, options)
+
+    def resume(self, run: str, *, options: RunOptions = _PLAIN) -> Result:
+        """What a run gives that stopped before its end, waited for; see `aresume`."""
+        return carry_out_here(self.aresume(run, options=options))
+
+    async def aresume(self, run: str, *, options: RunOptions = _PLAIN) -> Result:
+        """What a run of this graph gives that stopped before its end, with the inputs and the seed that it had.
+
+        Calls that were completed are not made again, and what a person answered is not asked again. What has changed
+        since (the graph, a tool, a checkpoint) stands in `RunStarted.changes`, and is called anew.
+
+        Args:
+            run: Its id, the beginning of it, or `last`.
+            options: How it is to go on. Its seed, and whether it is fresh, were said when it began.
+
+        Raises:
+            CallerError: There is no such run, it has ended for good, goes on already, is one of another graph, or its
+                inputs no longer fit.
+            SensoriumError: As `run`.
+        """
+        services = self._services
+        with services.store.in_use():
+            record = require_resumable(self._record(run), run)
+            beginning = record.beginning()
+            inputs = await self._admitted(recorded_inputs(record, services.store))
+            how = replace(options, run=record.run, seed=beginning.seed, fresh=beginning.fresh)
+            return await carry_out_run(self.checked, inputs, services, how, must_go_on=True)
+
+    def fork(self, run: str, node: str, *, options: RunOptions = _PLAIN) -> Result:
+        """What a new run gives that keeps everything of another before `node`, waited for; see `afork`."""
+        return carry_out_here(self.afork(run, node, options=options))
+
+    async def afork(self, run: str, node: str, *, options: RunOptions = _PLAIN) -> Result:
+        """What a new run gives that has the inputs of another, and runs `node` and what follows it again.
+
+        Every other node keeps what it gave; one that never came to its end is called as in the other run.
+
+        Args:
+            run: Id of the other run, the beginning of it, or `last`.
+            node: Name of a node of the graph.
+            options: How the new run is to go. A seed that it names is that of `node` and what follows it.
+
+        Raises:
+            CallerError: There is no such run or node, the run still goes on or is one of another graph.
+            SensoriumError: As `run`.
+        """
+        services = self._services
+        with services.store.in_use():
+            record = self._record(run)
+            if services.results.is_going_on(record.run):
+                raise CallerError(f"run {record.run} goes on; fork it when it has ended")
+            beginning, forked = record.beginning(), forked_nodes(self.checked, node)
+            inputs = await self._admitted(recorded_inputs(record, services.store))
+            seed = beginning.seed if options.seed is None else options.seed
+            begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)), seed=seed)
+            new = options.run or new_run_id()
+            await services.runs.begin(new, record.graph, begun, encode_values(dict(inputs)))
+            return await carry_out_run(self.checked, inputs, services, replace(options, run=new, seed=seed, fresh=True))
+
+    def _record(self, run: str) -> RunRecord:
+        record = self._services.runs.require(run)
+        if record.graph != self.name:
+            raise CallerError(f"run {record.run} is one of graph {record.graph!r}, not of {self.name!r}; load that one")
+        return record
 
     async def stream(
         self, inputs: Mapping[str, object] | None = None, /, *, options: RunOptions = _PLAIN, **named: object

@@ -14,6 +14,7 @@ import msgspec
 
 from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
+from sensorium.graph.lineage import Lineage
 from sensorium.graph.options import Approver
 from sensorium.graph.services import Services
 from sensorium.graph.stream import Stream
@@ -52,10 +53,8 @@ class CallContext:
     """Tells who watches the run. Never raises."""
     gate: asyncio.Semaphore
     """Most calls at once in the run."""
-    seed: int | None = None
-    """Named by whoever started the run; part of every key."""
-    fresh: bool = False
-    """Whether results of earlier runs are left aside."""
+    lineage: Lineage
+    """Whose results the run goes on with."""
     round: str = "0"
     """Which round of `until` and which try of `retry` this is, sub-graphs' nodes after those of their node: part of
     every key, so that a repeated call is a call of its own."""
@@ -67,6 +66,16 @@ class CallContext:
     """List outputs of the node that are followed while it is at work, by port."""
     tally: Tally = field(default_factory=Tally)
     """Counts what the node calls and moves."""
+
+    @property
+    def owner(self) -> Lineage:
+        """The lineage of the run that the node's calls belong to: this one, or one that this one was forked from."""
+        return self.lineage.owner(self.node)
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the node's calls, part of every key."""
+        return self.owner.seed
 
     def at(self, node: str, streams: Mapping[str, Stream] | None = None) -> CallContext:
         """The same, at the path of a node that lies in this one, whose list outputs are followed by `streams` alone."""
@@ -168,7 +177,7 @@ def call_key(context: CallContext, callee: str, inputs: dict[str, Value], *, sha
         inputs: Values of the input ports.
         shared: Whether other nodes and runs may use the result.
     """
-    owner = "" if shared else f"{context.run} {context.node}"
+    owner = "" if shared else f"{context.owner.run} {context.node}"
     lines = (callee, values_digest(inputs), str(context.seed), context.round, owner)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -179,12 +188,13 @@ async def kept(context: CallContext, key: str) -> dict[str, Value] | None:
     Raises:
         OperatorError: The database cannot be read, or the disk takes no note that the media are in use.
     """
-    runs = (context.run,) if context.fresh else None
-    for data in await context.services.results.find(key, runs=runs):
-        outputs = _whole(data, context.services.store)
-        if outputs is not None:
-            return outputs
-    return None
+    results, owner = context.services.results, context.owner
+    own = owner.fresh or owner is not context.lineage
+    found = await results.find(key, runs=context.lineage.chain(context.node)) if own else []
+    if not found and not owner.fresh:
+        found = await results.find(key)
+    wholes = (_whole(data, context.services.store) for data in found)
+    return next((outputs for outputs in wholes if outputs is not None), None)
 
 
 def _whole(data: bytes, store: Store) -> dict[str, Value] | None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sensorium.events import Event, RunId
 from sensorium.parts import Value
+from sensorium.spec.ports import PortType
 
 __all__ = ["Approver", "Question", "RunOptions", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person is asked before a node with `approve` is called."""
+    """What a person is asked before a node with `approve`, or a tool with effects that a model chose, is called."""
 
     run: RunId
     node: str
@@ -22,7 +23,9 @@ class Question:
     callee: str
     """`tool send`, `agent assistant` or `graph publish`."""
     inputs: Mapping[str, Value]
-    """What it would be called with."""
+    """What it would be called with; for a node with `each`, its list as `$item`."""
+    types: Mapping[str, PortType] = field(default_factory=dict[str, PortType])
+    """The inputs that the person may change, with what they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,19 @@ class Verdict:
     is_approved: bool
     why: str = ""
     """Why not, in the person's words."""
+    inputs: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What the call is to have instead, by input, as `sensorium.admit.Admission.admit` takes it."""
 
 
 class Approver(Protocol):
     """Asks a person. Other nodes go on while it does."""
 
     async def ask(self, question: Question) -> Verdict:
-        """The person's verdict, however long it takes."""
+        """The person's verdict, however long it takes. A verdict is written down, and its question is not asked again.
+
+        Raises:
+            PausedError: Nobody answered; the question stays open, and the run ends as `paused`.
+        """
         ...
 
 

@@ -5,49 +5,44 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import re
 import secrets
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from time import perf_counter
 
+import sensorium
 from sensorium.errors import SensoriumError
-from sensorium.events import (
-    Event,
-    NodeFailed,
-    NodeFinished,
-    NodeSkipped,
-    RunFinished,
-    RunId,
-    RunStarted,
-    RunStatus,
-    WireCrossed,
-)
+from sensorium.events import RunFinished, RunId, RunStarted, RunStatus
 from sensorium.graph.control import Control
 from sensorium.graph.flow import Flow
+from sensorium.graph.identities import changes, identities_of
 from sensorium.graph.leaf import CallContext
+from sensorium.graph.lineage import Lineage
 from sensorium.graph.options import RunOptions
-from sensorium.graph.outcome import NodeOutcome, NodeStatus
-from sensorium.graph.result import ErrorReport, NodeReport, Result
+from sensorium.graph.outcome import NodeOutcome
+from sensorium.graph.record import end_of
+from sensorium.graph.result import Result
+from sensorium.graph.resume import require_resumable
 from sensorium.graph.services import Services
-from sensorium.parts import Value
+from sensorium.graph.watch import Watch, observers, reports, told
+from sensorium.parts import Value, encode_values
+from sensorium.runs import Beginning
 from sensorium.spec.checked import Checked
+from sensorium.spec.write import to_yaml
 
 __all__ = ["carry_out_run", "new_run_id"]
 
 _log = logging.getLogger("sensorium")
 
-_WITHIN = re.compile(r"[^\[]+/[^\[]+")
-"""Path of a node within a graph that a node calls, and of no item of an `each`."""
-
-_ITEM = re.compile(r"\[\d+\]$")
-"""What stands behind a node's path in that of an item of its `each`."""
-
 
 async def carry_out_run(
-    checked: Checked, inputs: Mapping[str, Value], services: Services, options: RunOptions
+    checked: Checked,
+    inputs: Mapping[str, Value],
+    services: Services,
+    options: RunOptions,
+    *,
+    must_go_on: bool = False,
 ) -> Result:
     """The result of one run. Cancelling cancels every call of the run and returns when they have ended.
 
@@ -56,132 +51,96 @@ async def carry_out_run(
         inputs: A value for each input; an optional one may be missing.
         services: What the run may use.
         options: How the run is to go.
+        must_go_on: Whether the run must be known, and not have ended for good.
 
     Raises:
-        CallerError: The run goes on already, in this process or another.
+        CallerError: The run goes on already, in this process or another; or it must go on, and cannot.
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
     run = options.run or new_run_id()
     with services.results.going_on(run):
-        return await _carry_out(run, checked, inputs, services, options)
+        record = services.runs.find(run) if options.run is not None else None
+        if must_go_on:
+            require_resumable(record, run)
+        lineage = Lineage.read(run, record, services.runs, seed=options.seed, fresh=options.fresh)
+        began = _Began(checked, lineage, services, options, None if record is None else record.beginning())
+        return await began.carried_out(inputs)
 
 
-async def _carry_out(
-    run: RunId, checked: Checked, inputs: Mapping[str, Value], services: Services, options: RunOptions
-) -> Result:
-    watch = _Watch(_observers(options))
-    gate = asyncio.Semaphore(services.parallel)
-    context = CallContext(run, "", services, watch.see, gate, options.seed, options.fresh, approver=options.approver)
-    began_s = perf_counter()
-    watch.see(RunStarted(run, checked.source.spec.name))
-    flow = Flow(checked, inputs, context, Control().settle)
-    stopped: SensoriumError | None = None
-    try:
-        # LangGraph takes half a second to import, which whoever runs nothing need not wait for.
-        await importlib.import_module("sensorium.graph.compile").carry_out(flow, services.database)
-    except SensoriumError as error:
-        stopped = error
-    except asyncio.CancelledError:
-        watch.see(RunFinished(run, "cancelled", perf_counter() - began_s, "cancelled"))
-        raise
-    status, reason = _ended(flow.outcomes(), stopped)
-    result = _result(flow, watch, status, reason, perf_counter() - began_s)
-    watch.see(RunFinished(run, status, result.seconds, reason.kind if reason is not None else ""))
-    if reason is not None and options.raise_on_failure:
-        reason.result = result
-        raise reason
-    return result
+@dataclass(frozen=True, slots=True)
+class _Began:
+    """A run that goes on here alone."""
+
+    checked: Checked
+    lineage: Lineage
+    services: Services
+    options: RunOptions
+    before: Beginning | None
+    """How it was begun in an earlier attempt; None for a new one."""
+
+    async def carried_out(self, inputs: Mapping[str, Value]) -> Result:
+        watch, began_s = Watch(observers(self.options)), perf_counter()
+        gate = asyncio.Semaphore(self.services.parallel)
+        run, approver = self.lineage.run, self.options.approver
+        context = CallContext(run, "", self.services, watch.see, gate, self.lineage, approver=approver)
+        spec = self.checked.source.spec
+        identities = await identities_of(spec, context)
+        await self.services.runs.begin(run, spec.name, self._beginning(identities), encode_values(dict(inputs)))
+        changed = () if self.before is None else changes(self.before.identities, identities)
+        watch.see(RunStarted(run, spec.name, changed))
+        flow = Flow(self.checked, inputs, context, Control().settle)
+        stopped: SensoriumError | None = None
+        try:
+            # LangGraph takes half a second to import, which whoever runs nothing need not wait for.
+            await importlib.import_module("sensorium.graph.compile").carry_out(flow, self.services.database)
+        except SensoriumError as error:
+            stopped = error
+        except asyncio.CancelledError:
+            self._end(_result(flow, watch, "cancelled", None, perf_counter() - began_s))
+            watch.see(RunFinished(run, "cancelled", perf_counter() - began_s, "cancelled"))
+            raise
+        status, reason = _ended(flow.outcomes(), stopped)
+        result = _result(flow, watch, status, reason, perf_counter() - began_s)
+        self._end(result)
+        watch.see(RunFinished(run, status, result.seconds, reason.kind if reason is not None else ""))
+        if reason is not None and self.options.raise_on_failure:
+            reason.result = result
+            raise reason
+        return result
+
+    def _beginning(self, identities: dict[str, str]) -> Beginning:
+        source, lineage = self.checked.source, self.lineage
+        return Beginning(
+            text=to_yaml(source.spec),
+            path=source.path,
+            project=None if self.services.folder is None else str(self.services.folder.resolve()),
+            profile=self.services.profile_name,
+            seed=lineage.seed,
+            fresh=self.options.fresh,
+            version=sensorium.__version__,
+            identities=identities,
+            parent=None if lineage.parent is None else lineage.parent.run,
+            forked=tuple(sorted(lineage.forked)),
+        )
+
+    def _end(self, result: Result) -> None:
+        try:
+            self.services.runs.end(result.run, end_of(result))
+        except SensoriumError as error:
+            _log.warning("run %s is %s, and the book of runs does not know: %s", result.run, result.status, error)
 
 
-def _result(flow: Flow, watch: _Watch, status: RunStatus, reason: SensoriumError | None, seconds: float) -> Result:
+def _result(flow: Flow, watch: Watch, status: RunStatus, reason: SensoriumError | None, seconds: float) -> Result:
     return Result(
         flow.context.run,
         flow.checked.source.spec.name,
         status,
         flow.outputs(),
         flow.checked.signature.outputs,
-        tuple(_reports(flow, watch)),
+        tuple(reports(flow, watch)),
         seconds,
-        _told(reason),
+        told(reason),
     )
-
-
-def _observers(options: RunOptions) -> Sequence[Callable[[Event], None]]:
-    """Who sees the run's events: who was named, and OpenTelemetry where a program has it and has configured it."""
-    named = () if options.on_event is None else (options.on_event,)
-    if "opentelemetry.trace" not in sys.modules:
-        return named
-    try:
-        spans = importlib.import_module("sensorium.graph.spans").spans_of_run()
-    except Exception:
-        _log.warning("OpenTelemetry cannot watch the run; the run goes on", exc_info=True)
-        return named
-    return named if spans is None else (*named, spans.see)
-
-
-class _Watch:
-    """Passes events on, and remembers how nodes within called graphs ended and how latents came in."""
-
-    def __init__(self, observers: Sequence[Callable[[Event], None]]) -> None:
-        self._observers = observers
-        self.within: dict[str, NodeReport] = {}
-        self._rungs: dict[str, dict[str, str]] = {}
-
-    def see(self, event: Event) -> None:
-        """Takes one event. An observer that fails does not fail the run."""
-        if isinstance(event, NodeFinished | NodeFailed | NodeSkipped) and _WITHIN.fullmatch(event.node):
-            self.within[event.node] = replace(_report_of(event), rungs=self.rungs(event.node))
-        if isinstance(event, WireCrossed):
-            self.rungs(_ITEM.sub("", event.node))[event.port] = event.rung
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception:
-                _log.warning("whoever watches the run failed; the run goes on", exc_info=True)
-
-    def rungs(self, node: str) -> dict[str, str]:
-        """By which rung latents came into a node, by port."""
-        return self._rungs.setdefault(node, {})
-
-
-def _report_of(event: NodeFinished | NodeFailed | NodeSkipped) -> NodeReport:
-    match event:
-        case NodeFinished(callee=callee, figures=figures):
-            kind, _, name = callee.partition(" ")
-            return NodeReport(
-                event.node, kind, name, "done", event.seconds, event.cached, event.instead, figures=figures
-            )
-        case NodeFailed(callee=callee):
-            kind, _, name = callee.partition(" ")
-            told = ErrorReport(event.kind, event.message, event.node)
-            status: NodeStatus = (
-                "paused" if event.kind == "paused" else "refused" if event.kind == "refused" else "failed"
-            )
-            return NodeReport(
-                event.node, kind, name, status, event.seconds, cached=False, error=told, figures=event.figures
-            )
-        case NodeSkipped():
-            return NodeReport(event.node, "", "", "skipped", 0.0, cached=False, why=event.why)
-
-
-def _reports(flow: Flow, watch: _Watch) -> Iterator[NodeReport]:
-    ended = flow.outcomes()
-    for name, node in flow.checked.nodes.items():
-        outcome = ended.get(name, NodeOutcome("cancelled", {}))
-        own_error = outcome.error if outcome.status != "cancelled" else None
-        yield NodeReport(
-            name,
-            node.kind,
-            node.callee,
-            outcome.status,
-            outcome.seconds,
-            outcome.cached,
-            outcome.why,
-            _told(own_error),
-            outcome.figures,
-            watch.rungs(name),
-        )
-        yield from (report for path, report in watch.within.items() if path.startswith(f"{name}/"))
 
 
 def _ended(
@@ -195,10 +154,6 @@ def _ended(
             if outcome.status == status:
                 return status, outcome.error
     return "done", None
-
-
-def _told(error: SensoriumError | None) -> ErrorReport | None:
-    return None if error is None else ErrorReport(error.kind, str(error), error.node)
 
 
 def new_run_id() -> RunId:

@@ -10,6 +10,7 @@ from sensorium.database import Database
 from sensorium.host.contract import Binding, Host
 from sensorium.model.contract import Model
 from sensorium.results import Results
+from sensorium.runs import Runs
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.store import Store
 
@@ -50,6 +51,21 @@ class Services(Protocol):
     @property
     def results(self) -> Results:
         """Where results of completed calls lie."""
+        ...
+
+    @property
+    def runs(self) -> Runs:
+        """The book of runs."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """The project's folder; None for the box alone."""
+        ...
+
+    @property
+    def profile_name(self) -> str:
+        """Name of the profile; empty where there is none."""
         ...
 
     @property

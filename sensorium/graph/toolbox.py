@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from sensorium.agent.toolbox import Card
-from sensorium.errors import AuthorError, PausedError, RefusedError, SensoriumError
+from sensorium.errors import AuthorError, PausedError, SensoriumError
 from sensorium.events import ToolCalled
+from sensorium.graph.approval import approved
 from sensorium.graph.leaf import CallContext, call_tool
-from sensorium.graph.options import Question
 from sensorium.graph.tally import num_bytes
 from sensorium.parts import Value, blobs_of
 from sensorium.spec.catalogue import AgentEntry, ToolEntry
@@ -51,8 +51,7 @@ class RunToolbox:
         context, began_s = self.context, perf_counter()
         told = ToolCalled(context.run, context.node, name, "failed", bytes_in=num_bytes(blobs_of(inputs)))
         try:
-            await self._approved(name, inputs)
-            outcome = await call_tool(context, self.entries[name], inputs)
+            outcome = await call_tool(context, self.entries[name], await self._approved(name, inputs))
         except PausedError:
             raise
         except SensoriumError as error:
@@ -70,13 +69,9 @@ class RunToolbox:
         )
         return outcome.outputs
 
-    async def _approved(self, name: str, inputs: Mapping[str, Value]) -> None:
+    async def _approved(self, name: str, inputs: Mapping[str, Value]) -> Mapping[str, Value]:
         """A tool that acts on the world asks a person, unless the profile allows it."""
-        context = self.context
-        if not self.entries[name].spec.effects or name in context.services.allowed:
-            return
-        if context.approver is None:
-            raise PausedError(f"{context.node} wants to call {name}, which waits for a person, and nobody can be asked")
-        verdict = await context.approver.ask(Question(context.run, context.node, f"tool {name}", inputs))
-        if not verdict.is_approved:
-            raise RefusedError(f"a person refused {name}" + (f": {verdict.why}" if verdict.why else ""))
+        context, spec = self.context, self.entries[name].spec
+        if not spec.effects or name in context.services.allowed:
+            return inputs
+        return await approved(context, name, f"tool {name}", inputs, spec.signature.inputs)

@@ -23,6 +23,7 @@ from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, ho
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
 from sensorium.project.single import single_node
 from sensorium.results import Results
+from sensorium.runs import Runs
 from sensorium.spec.build import GraphBuilder
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
@@ -115,6 +116,15 @@ class Project:
     @cached_property
     def _results(self) -> Results:
         return Results(self.database)
+
+    @property
+    def runs(self) -> Runs:
+        """The book of runs."""
+        return self._runs
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return Runs(self.database)
 
     @cached_property
     def checkpoints(self) -> Checkpoints:

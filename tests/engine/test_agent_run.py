@@ -96,7 +96,7 @@ async def test_a_tool_with_effects_asks_a_person(scratch: Scratch, is_approved: 
 
 async def test_without_a_person_to_ask_it_pauses(scratch: Scratch) -> None:
     scratch.scripted("central", adds)
-    with pytest.raises(PausedError, match="think wants to call add"):
+    with pytest.raises(PausedError, match="think waits for a person's approval of tool add"):
         await scratch.graph(GRAPH).arun(request="Add")
 
 

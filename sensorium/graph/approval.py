@@ -1,0 +1,101 @@
+"""Calls that a person must approve first: asked once, and written down before anything follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+
+from sensorium.admit import Admission
+from sensorium.errors import CallerError, PausedError, RefusedError
+from sensorium.events import PersonAnswered, PersonAsked
+from sensorium.graph.leaf import CallContext
+from sensorium.graph.options import Question
+from sensorium.parts import Value, decode_values, encode_values, values_digest
+from sensorium.runs import AskedQuestion, QuestionId
+from sensorium.spec.nearest import meant
+from sensorium.spec.ports import PortType
+
+__all__ = ["admit_changes", "approved"]
+
+_WORDS = PortType("text")
+
+
+async def approved(
+    context: CallContext, what: str, callee: str, inputs: Mapping[str, Value], types: Mapping[str, PortType]
+) -> dict[str, Value]:
+    """The inputs of a call that a person approved: those of the question, or what the person gave instead.
+
+    What was answered in an earlier attempt of the run is not asked again, as long as the inputs are the same.
+
+    Args:
+        context: Where the call is made; its approver is asked.
+        what: The call, for people.
+        callee: `tool send`, `agent assistant` or `graph publish`.
+        inputs: What it would be called with.
+        types: The inputs that a person may change.
+
+    Raises:
+        PausedError: Nobody can be asked now; the question is written down.
+        RefusedError: The person refused.
+        CallerError: What the person gave instead does not fit.
+        OperatorError: The database cannot be read or written.
+    """
+    runs = context.services.runs
+    asked = await runs.asked(context.lineage.chain(context.node), _id(context, callee, inputs))
+    if asked is None or asked.verdict is None:
+        asked = await _answer(context, callee, inputs, types)
+    if asked.verdict == "refused":
+        raise RefusedError(f"a person refused {what}" + (f": {asked.why}" if asked.why else ""))
+    changed = {} if asked.changed is None else decode_values(asked.changed, context.services.store)
+    return {**inputs, **changed}
+
+
+async def _answer(
+    context: CallContext, callee: str, inputs: Mapping[str, Value], types: Mapping[str, PortType]
+) -> AskedQuestion:
+    """What the person says to a question that is written down first."""
+    runs, question = context.services.runs, _id(context, callee, inputs)
+    asked = AskedQuestion(context.run, question, context.node, callee, encode_values(dict(inputs)), time.time())
+    await runs.ask(asked)
+    context.emit(PersonAsked(context.run, context.node, callee, dict(inputs)))
+    if context.approver is None:
+        raise PausedError(
+            f"{context.node} waits for a person's approval of {callee}, and nobody can be asked here; `sensorium runs "
+            f"resume {context.run} --approve` or --refuse goes on"
+        )
+    verdict = await context.approver.ask(Question(context.run, context.node, callee, inputs, types))
+    admission = Admission(context.services.store)
+    changed = admit_changes(admission, verdict.inputs, types)
+    why = str(admission.admit(verdict.why, _WORDS, name="why"))
+    await runs.answer(
+        context.run,
+        question,
+        is_approved=verdict.is_approved,
+        why=why,
+        changed=encode_values(changed) if changed else None,
+    )
+    context.emit(PersonAnswered(context.run, context.node, callee, verdict.is_approved, why, changed))
+    found = await runs.asked((context.run,), question)
+    assert found is not None, "it was just answered"
+    return found
+
+
+def admit_changes(admission: Admission, given: Mapping[str, object], types: Mapping[str, PortType]) -> dict[str, Value]:
+    """Inputs that a person gave instead of those of a question.
+
+    Raises:
+        CallerError: The call has no such input, or it does not take the value.
+        OperatorError: The store cannot be written.
+    """
+    for name in given:
+        if name not in types:
+            right = meant(name, types, "what can be changed is") or "nothing of it can be changed"
+            raise CallerError(f"the call has no input {name!r} that a person may change; {right}")
+    return {name: admission.admit(value, types[name], name=name) for name, value in given.items()}
+
+
+def _id(context: CallContext, callee: str, inputs: Mapping[str, Value]) -> QuestionId:
+    """Another round, another call or other inputs are another question."""
+    lines = (context.node, context.round, callee, values_digest(dict(inputs)))
+    return QuestionId(hashlib.sha256("\n".join(lines).encode()).hexdigest())

@@ -1,0 +1,92 @@
+"""What decides the results of a run, besides its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+from sensorium.errors import OperatorError
+from sensorium.graph.leaf import CallContext
+from sensorium.spec.callees import called
+from sensorium.spec.catalogue import AgentEntry, Catalogue, ToolEntry
+from sensorium.spec.graph import GraphSpec
+from sensorium.spec.write import to_yaml
+
+__all__ = ["changes", "identities_of"]
+
+_MISSING = "missing"
+
+
+async def identities_of(spec: GraphSpec, context: CallContext) -> dict[str, str]:
+    """Digests of the graph and of everything that it may call, of their checkpoints, devices and environments.
+
+    Args:
+        spec: The run's graph.
+        context: Of the run; tools are placed by it.
+
+    Returns:
+        By a name for people: `tool find`, `the checkpoint detector of tool find`, `model central`.
+    """
+    catalogue = context.services.catalogue
+    identities = {f"graph {spec.name}": _graph(spec)}
+    for kind, name in dict.fromkeys(_reached(spec, catalogue, {spec.name})):
+        if kind == "graph":
+            identities[f"graph {name}"] = _graph(catalogue.graphs[name].spec)
+        elif kind == "agent":
+            identities |= await _agent(catalogue.agents[name], context)
+        else:
+            identities |= await _tool(catalogue.tools[name], context)
+    return identities
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """What is no longer as it was, each a sentence without its stop."""
+    gone = [f"{name} is gone" for name in before if now.get(name, _MISSING) == _MISSING != before[name]]
+    changed = [
+        f"{name} has changed"
+        for name, identity in now.items()
+        if before.get(name, _MISSING) not in (identity, _MISSING) and identity != _MISSING
+    ]
+    new = [f"{name} is new" for name, identity in now.items() if before.get(name, _MISSING) == _MISSING != identity]
+    return (*changed, *gone, *new)
+
+
+def _reached(spec: GraphSpec, catalogue: Catalogue, seen: set[str]) -> Iterator[tuple[str, str]]:
+    """Kind and name of everything that a graph may call, at any depth."""
+    for node in spec.nodes.values():
+        for kind, name in called(node):
+            if kind == "tool" and name in catalogue.tools:
+                yield kind, name
+            if kind == "agent" and name in catalogue.agents:
+                yield kind, name
+                tools = catalogue.agents[name].spec.tools
+                yield from (("tool", tool) for tool in tools if tool in catalogue.tools)
+            if kind == "graph" and name in catalogue.graphs and name not in seen:
+                seen.add(name)
+                yield kind, name
+                yield from _reached(catalogue.graphs[name].spec, catalogue, seen)
+
+
+def _graph(spec: GraphSpec) -> str:
+    return hashlib.sha256(to_yaml(spec).encode()).hexdigest()
+
+
+async def _agent(entry: AgentEntry, context: CallContext) -> dict[str, str]:
+    role = entry.spec.model
+    try:
+        model = (await context.services.model(role)).identity
+    except OperatorError:
+        model = _MISSING
+    return {f"agent {entry.spec.name}": entry.digest, f"model {role}": model}
+
+
+async def _tool(entry: ToolEntry, context: CallContext) -> dict[str, str]:
+    name = f"tool {entry.spec.name}"
+    try:
+        binding = (await context.place(entry)).binding
+    except OperatorError:
+        return {name: entry.digest}
+    told = {name: entry.digest, f"the device of {name}": binding.device.partition(":")[0]}
+    if binding.python is not None:
+        told[f"the environment of {name}"] = str(binding.python)
+    return told | {f"the checkpoint {role} of {name}": it for role, it in binding.checkpoint_digests.items()}

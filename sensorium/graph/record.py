@@ -1,0 +1,52 @@
+"""A result as the book of runs keeps it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sensorium.errors import CallerError
+from sensorium.graph.result import ErrorReport, NodeReport, Result
+from sensorium.parts import BlobPlace, decode_values, encode_values
+from sensorium.runs import End, RunRecord
+from sensorium.spec.ports import PortType
+
+__all__ = ["end_of", "result_of"]
+
+
+class _Report(msgspec.Struct, frozen=True):
+    nodes: tuple[NodeReport, ...]
+    types: dict[str, str]
+    seconds: float
+    error: ErrorReport | None
+
+
+def end_of(result: Result) -> End:
+    """What the book keeps of a result."""
+    types = {port: str(kind) for port, kind in result.types.items()}
+    report = _Report(result.nodes, types, result.seconds, result.error)
+    return End(result.status, encode_values(dict(result.outputs)), msgspec.json.encode(report))
+
+
+def result_of(record: RunRecord, place: BlobPlace) -> Result:
+    """The result that the book keeps of a run.
+
+    Args:
+        record: What the book says.
+        place: Where media lie.
+
+    Raises:
+        CallerError: The run has not ended, or what is kept is damaged or of another version.
+    """
+    end = record.end
+    if end is None:
+        raise CallerError(f"run {record.run} has not ended; `sensorium runs resume {record.run}` goes on with it")
+    try:
+        report = msgspec.json.decode(end.report, type=_Report)
+        types = {port: PortType.parse(kind) for port, kind in report.types.items()}
+        outputs = decode_values(end.outputs, place)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CallerError(
+            f"the result of run {record.run} is damaged, or of another version of Sensorium: {error}; run its graph "
+            "again: calls that were completed are not made again"
+        ) from error
+    return Result(record.run, record.graph, end.status, outputs, types, report.nodes, report.seconds, report.error)

@@ -1,0 +1,69 @@
+"""Runs that go on after they stopped, and runs that begin in the midst of others."""
+
+from __future__ import annotations
+
+from sensorium.errors import CallerError
+from sensorium.parts import Value, blobs_of, decode_values
+from sensorium.runs import RunRecord
+from sensorium.spec.checked import Checked
+from sensorium.spec.nearest import meant
+from sensorium.store import Store
+
+__all__ = ["forked_nodes", "recorded_inputs", "require_resumable"]
+
+
+def require_resumable(record: RunRecord | None, run: str) -> RunRecord:
+    """What the book says of a run that can go on.
+
+    Raises:
+        CallerError: There is no such run, or it has ended for good.
+    """
+    if record is None:
+        raise CallerError(f"there is no run {run!r}; `sensorium runs list` shows those that are kept")
+    if record.status in ("done", "refused"):
+        ended = "is done" if record.status == "done" else "was refused by a person"
+        raise CallerError(
+            f"run {run} {ended}, and nothing is left to go on with; `sensorium runs fork {run} --from NODE` runs NODE "
+            "and what follows it again"
+        )
+    return record
+
+
+def recorded_inputs(record: RunRecord, store: Store) -> dict[str, Value]:
+    """The inputs that a run was begun with, whose media now stay in the store.
+
+    Raises:
+        CallerError: They are damaged, of another version, or their media are gone from the store.
+        OperatorError: The disk takes no note that the media are in use.
+    """
+    try:
+        inputs = decode_values(record.inputs, store)
+    except ValueError as error:
+        raise CallerError(
+            f"the inputs of run {record.run} are damaged, or of another version of Sensorium: {error}; start a new run"
+        ) from error
+    for name, value in inputs.items():
+        if not all(store.hold(blob.digest) for blob in blobs_of({name: value})):
+            raise CallerError(f"what run {record.run} took as {name} is gone from the store; start a new run with it")
+    return inputs
+
+
+def forked_nodes(checked: Checked, node: str) -> frozenset[str]:
+    """A node, and all that depend on it.
+
+    Raises:
+        CallerError: The graph has no such node.
+    """
+    if node not in checked.nodes:
+        outer = node.partition("/")[0].partition("[")[0]
+        right = (
+            f"{node} lies within {outer}: fork from {outer}"
+            if outer in checked.nodes
+            else meant(node, checked.nodes, "its nodes are")
+        )
+        raise CallerError(f"graph {checked.source.spec.name!r} has no node {node!r}; {right}")
+    forked = {node}
+    for name in checked.order:
+        if forked.intersection(checked.nodes[name].dependencies):
+            forked.add(name)
+    return frozenset(forked)
