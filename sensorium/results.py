@@ -128,17 +128,13 @@ class Results:
             done += len(rows)
             see(done, max(total, done))
 
-    def drop(self, runs: Sequence[str]) -> dict[str, int]:
-        """Deletes what runs made, but for those that go on; how many results of each that were.
+    def drop(self, run: str) -> int:
+        """Deletes what a run made; how many results that were. Whoever calls it has the run go on nowhere else.
 
         Raises:
             OperatorError: The database cannot be written.
         """
-        dropped: dict[str, int] = {}
-        for run in runs:
-            with contextlib.suppress(CallerError), self.going_on(run):
-                dropped[run] = len(self._database.execute(_DROP, (run,)))
-        return dropped
+        return len(self._database.execute(_DROP, (run,)))
 
     def compact(self) -> None:
         """Gives the disk back what dropped results took.

@@ -66,6 +66,7 @@ SELECT run, question, node, callee, inputs, asked, verdict, why, changed FROM se
 ORDER BY number
 """
 _ONE_QUESTION = _QUESTIONS.replace("ORDER BY number", "AND question = ?")
+_ALL_QUESTIONS = "SELECT run, inputs, changed FROM sensorium_questions"
 _ANSWER = """
 UPDATE sensorium_questions SET verdict = ?, why = ?, changed = ?, answered = ?
 WHERE run = ? AND question = ? AND verdict IS NULL RETURNING number
@@ -236,6 +237,21 @@ class Runs:
         while rows := self._database.execute(_PAGE, (last,)):
             yield from (_record(row[1:]) for row in rows)
             last = rows[-1][0]
+
+    def values(self) -> Iterator[tuple[RunId, bytes]]:
+        """All that runs refer to, as `sensorium.parts.encode_values` writes it, with the run.
+
+        Raises:
+            OperatorError: The database cannot be read.
+        """
+        for record in self.read():
+            yield record.run, record.inputs
+            if record.end is not None:
+                yield record.run, record.end.outputs
+        for run, inputs, changed in self._database.execute(_ALL_QUESTIONS):
+            yield RunId(run), bytes(inputs)
+            if changed is not None:
+                yield RunId(run), bytes(changed)
 
     def drop(self, run: str) -> None:
         """Forgets a run and what was asked in it.

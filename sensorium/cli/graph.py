@@ -13,8 +13,21 @@ __all__ = ["graph"]
 
 
 def graph(
-    name: Annotated[str, typer.Argument(metavar="GRAPH", help="A graph's name, or its file.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[GRAPH]", help="A graph's name, or its file; with --run, the run's.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="Draw how the nodes of this run ended, and their times.")
+    ] = None,
     project: ProjectFolder = None,
 ) -> None:
     """Draw a graph as mermaid: paste it into Markdown, or into a mermaid viewer."""
-    typer.echo(sensorium.load(name, project=project).mermaid())
+    from sensorium.project import Project  # the engine loads when the command runs
+    from sensorium.project.kept import draw_run
+
+    if run is not None:
+        typer.echo(draw_run(Project.find(project).runs.require(run), name, project))
+    elif name is not None:
+        typer.echo(sensorium.load(name, project=project).mermaid())
+    else:
+        raise typer.BadParameter("name a graph, or a run with --run", param_hint="GRAPH")

@@ -33,19 +33,16 @@ def run(
     project: ProjectFolder = None,
 ) -> None:
     """Run a graph, a tool or an agent."""
-    from sensorium.cli.running import Request, run_request  # the engine loads when the command runs
+    from sensorium.cli.running import Request, Showing, run_request  # the engine loads when the command runs
 
     request = Request(
         graph=graph,
         pairs=values or [],
-        out=out,
-        json=json,
+        showing=Showing(out=out, json=json, trace=trace, quiet=quiet),
         profile=profile,
         seed=seed,
         fresh=fresh,
-        trace=trace,
         offline=offline,
-        quiet=quiet,
         project=project,
     )
     if code := run_request(request):

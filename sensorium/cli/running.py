@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sensorium.cli.approver import TerminalApprover, can_ask
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.inputs import read_inputs
@@ -13,10 +15,21 @@ from sensorium.cli.print_json import print_json
 from sensorium.cli.show import exit_code, print_result
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
-from sensorium.graph import RunOptions
+from sensorium.graph import Result, RunOptions
 from sensorium.project import Project
 
-__all__ = ["Request", "run_request"]
+__all__ = ["Request", "Showing", "run_and_show", "run_request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """How a run is shown."""
+
+    out: Path | None
+    """Where media go; `out/GRAPH` where None."""
+    json: bool
+    trace: bool
+    quiet: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +39,11 @@ class Request:
     graph: str
     pairs: list[str]
     """`name=value` each."""
-    out: Path | None
-    """Where media go; `out/GRAPH` where None."""
-    json: bool
+    showing: Showing
     profile: str | None
     seed: int | None
     fresh: bool
-    trace: bool
     offline: bool
-    quiet: bool
     project: Path | None
 
 
@@ -49,16 +58,42 @@ def run_request(request: Request) -> int:
         chosen = door.graph(request.graph)
         inputs = read_inputs(chosen.inputs, request.pairs, door.store)
     except SensoriumError as error:
-        if request.json:
+        if request.showing.json:
             print_json(_not_begun(request.graph, error))
         raise
-    with exporting_spans(), Watcher(quiet=request.quiet or request.json, trace=request.trace) as watcher:
-        options = RunOptions(seed=request.seed, fresh=request.fresh, on_event=watcher.see, raise_on_failure=False)
-        result = asyncio.run(door.run_once(chosen, inputs, options))
-    if request.trace:
+    options = RunOptions(seed=request.seed, fresh=request.fresh)
+    return run_and_show(door, lambda how: chosen.arun(inputs, options=how), options, request.showing)
+
+
+def run_and_show(
+    door: Project, go: Callable[[RunOptions], Awaitable[Result]], options: RunOptions, showing: Showing
+) -> int:
+    """Carries out a run and prints what came of it; the exit code. A person at the terminal is asked for approvals.
+
+    Args:
+        door: The project, whose hosts and models are let go of afterwards.
+        go: Carries out the run.
+        options: How it is to go, besides who watches it and who is asked.
+        showing: How it is shown.
+
+    Raises:
+        SensoriumError: The run could not begin.
+    """
+
+    async def once(how: RunOptions) -> Result:
+        try:
+            return await go(how)
+        finally:
+            await door.close()
+
+    with exporting_spans(), Watcher(quiet=showing.quiet or showing.json, trace=showing.trace) as watcher:
+        approver = TerminalApprover(watcher, door.store) if can_ask() and not showing.json else None
+        how = replace(options, on_event=watcher.see, raise_on_failure=False, approver=approver)
+        result = asyncio.run(once(how))
+    if showing.trace:
         print_figures(result)
-    folder = request.out or Path("out") / chosen.name
-    if request.json:
+    folder = showing.out or Path("out") / result.graph
+    if showing.json:
         print_json(result.to_json(folder))
     else:
         print_result(result, folder)

@@ -77,7 +77,7 @@ def gc(
 def _place(door: Project) -> Place:
     from sensorium.project.collection import Place
 
-    return Place(door.home, door.store, door.results)
+    return Place(door.home, door.store, door.database, door.results, door.runs)
 
 
 def _print_status(found: StoreStatus) -> None:

@@ -17,6 +17,7 @@ from sensorium.events import (
     NodeSkipped,
     NodeStarted,
     PromptSent,
+    RunStarted,
     ToolCalled,
     WireCrossed,
 )
@@ -68,6 +69,9 @@ class Watcher:
     def see(self, event: Event) -> None:
         """Shows one event."""
         match event:
+            case RunStarted(changes=changes):
+                for change in changes:
+                    self._say(f"[yellow]![/yellow] since it began, {escape(change)}; its calls are made anew")
             case NodeStarted(node=node, callee=callee):
                 self._end(node)
                 self._tasks[node] = self._progress.add_task(
@@ -88,6 +92,9 @@ class Watcher:
                 self._end(node)
                 if not self._calls_only:
                     self._say(f"[dim]- {escape(node)} skipped: {escape(why)}[/dim]")
+            case NodeFailed(node=node, callee=callee, kind="paused"):
+                self._end(node)
+                self._say(f"[yellow]?[/yellow] {escape(node)} [dim]{escape(callee)}[/dim] waits for a person")
             case NodeFailed(node=node, callee=callee, message=message):
                 self._end(node)
                 self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(_bare(message, callee))}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -30,7 +30,7 @@ from sensorium.database.sqlite import make_database
 from sensorium.errors import OperatorError
 from sensorium.graph.flow import Flow
 
-__all__ = ["carry_out"]
+__all__ = ["carry_out", "forget"]
 
 _PATIENCE_S = 30.0
 """How long a write waits for another process to finish its own."""
@@ -65,10 +65,7 @@ async def carry_out(flow: Flow, database: Database) -> None:
                 invocation = asyncio.ensure_future(workflow.ainvoke({"graph": flow.checked.source.spec.name}, config))
             await _until_ended(invocation, bodies)
     except (sqlite3.Error, OSError) as error:
-        raise OperatorError(
-            f"runs cannot be kept in {database.place}: {error}; free the disk, give the right to write, or move "
-            "SENSORIUM_HOME"
-        ) from error
+        raise _cannot_keep(database, error) from error
     except Exception as error:
         if bodies:
             raise
@@ -76,6 +73,28 @@ async def carry_out(flow: Flow, database: Database) -> None:
             f"what {database.place} holds of run {flow.context.run} cannot be read: it is damaged, or of another "
             "version; start a new run: calls that were completed are not made again"
         ) from error
+
+
+async def forget(runs: Sequence[str], database: Database) -> None:
+    """Removes the checkpoints of runs.
+
+    Raises:
+        OperatorError: The database cannot be written, or LangGraph would read checkpoints unsafely.
+    """
+    _require_strict()
+    try:
+        async with _saver(database) as saver:
+            for run in runs:
+                await saver.adelete_thread(run)
+    except (sqlite3.Error, OSError) as error:
+        raise _cannot_keep(database, error) from error
+
+
+def _cannot_keep(database: Database, error: Exception) -> OperatorError:
+    return OperatorError(
+        f"runs cannot be kept in {database.place}: {error}; free the disk, give the right to write, or move "
+        "SENSORIUM_HOME"
+    )
 
 
 async def _until_ended(invocation: asyncio.Future[Any], bodies: set[asyncio.Task[Any]]) -> None:

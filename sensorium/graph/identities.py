@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from sensorium.errors import OperatorError
-from sensorium.graph.leaf import CallContext
+from sensorium.graph.services import Services
 from sensorium.spec.callees import called
 from sensorium.spec.catalogue import AgentEntry, Catalogue, ToolEntry
 from sensorium.spec.graph import GraphSpec
@@ -17,25 +17,25 @@ __all__ = ["changes", "identities_of"]
 _MISSING = "missing"
 
 
-async def identities_of(spec: GraphSpec, context: CallContext) -> dict[str, str]:
+async def identities_of(spec: GraphSpec, services: Services) -> dict[str, str]:
     """Digests of the graph and of everything that it may call, of their checkpoints, devices and environments.
 
     Args:
         spec: The run's graph.
-        context: Of the run; tools are placed by it.
+        services: What the run may use.
 
     Returns:
         By a name for people: `tool find`, `the checkpoint detector of tool find`, `model central`.
     """
-    catalogue = context.services.catalogue
+    catalogue = services.catalogue
     identities = {f"graph {spec.name}": _graph(spec)}
     for kind, name in dict.fromkeys(_reached(spec, catalogue, {spec.name})):
         if kind == "graph":
             identities[f"graph {name}"] = _graph(catalogue.graphs[name].spec)
         elif kind == "agent":
-            identities |= await _agent(catalogue.agents[name], context)
+            identities |= await _agent(catalogue.agents[name], services)
         else:
-            identities |= await _tool(catalogue.tools[name], context)
+            identities |= await _tool(catalogue.tools[name], services)
     return identities
 
 
@@ -71,19 +71,19 @@ def _graph(spec: GraphSpec) -> str:
     return hashlib.sha256(to_yaml(spec).encode()).hexdigest()
 
 
-async def _agent(entry: AgentEntry, context: CallContext) -> dict[str, str]:
+async def _agent(entry: AgentEntry, services: Services) -> dict[str, str]:
     role = entry.spec.model
     try:
-        model = (await context.services.model(role)).identity
+        model = (await services.model(role)).identity
     except OperatorError:
         model = _MISSING
     return {f"agent {entry.spec.name}": entry.digest, f"model {role}": model}
 
 
-async def _tool(entry: ToolEntry, context: CallContext) -> dict[str, str]:
+async def _tool(entry: ToolEntry, services: Services) -> dict[str, str]:
     name = f"tool {entry.spec.name}"
     try:
-        binding = (await context.place(entry)).binding
+        binding = (await services.place(entry)).binding
     except OperatorError:
         return {name: entry.digest}
     told = {name: entry.digest, f"the device of {name}": binding.device.partition(":")[0]}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from sensorium.errors import CallerError
-from sensorium.parts import Value, blobs_of, decode_values
+from sensorium.parts import BlobPlace, Value, blobs_of, decode_values
 from sensorium.runs import RunRecord
 from sensorium.spec.checked import Checked
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
-__all__ = ["forked_nodes", "recorded_inputs", "require_resumable"]
+__all__ = ["forked_nodes", "read_values", "recorded_inputs", "require_resumable"]
 
 
 def require_resumable(record: RunRecord | None, run: str) -> RunRecord:
@@ -23,10 +23,24 @@ def require_resumable(record: RunRecord | None, run: str) -> RunRecord:
     if record.status in ("done", "refused"):
         ended = "is done" if record.status == "done" else "was refused by a person"
         raise CallerError(
-            f"run {run} {ended}, and nothing is left to go on with; `sensorium runs fork {run} --from NODE` runs NODE "
-            "and what follows it again"
+            f"run {record.run} {ended}, and nothing is left to go on with; `sensorium runs fork {record.run} --from "
+            "NODE` runs NODE and what follows it again"
         )
     return record
+
+
+def read_values(record: RunRecord, data: bytes, place: BlobPlace) -> dict[str, Value]:
+    """Values that the book keeps of a run.
+
+    Raises:
+        CallerError: They are damaged, or of another version.
+    """
+    try:
+        return decode_values(data, place)
+    except ValueError as error:
+        raise CallerError(
+            f"what is kept of run {record.run} is damaged, or of another version of Sensorium: {error}; start a new run"
+        ) from error
 
 
 def recorded_inputs(record: RunRecord, store: Store) -> dict[str, Value]:
@@ -36,12 +50,7 @@ def recorded_inputs(record: RunRecord, store: Store) -> dict[str, Value]:
         CallerError: They are damaged, of another version, or their media are gone from the store.
         OperatorError: The disk takes no note that the media are in use.
     """
-    try:
-        inputs = decode_values(record.inputs, store)
-    except ValueError as error:
-        raise CallerError(
-            f"the inputs of run {record.run} are damaged, or of another version of Sensorium: {error}; start a new run"
-        ) from error
+    inputs = read_values(record, record.inputs, store)
     for name, value in inputs.items():
         if not all(store.hold(blob.digest) for blob in blobs_of({name: value})):
             raise CallerError(f"what run {record.run} took as {name} is gone from the store; start a new run with it")

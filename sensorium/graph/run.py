@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 import sensorium
@@ -84,7 +85,7 @@ class _Began:
         run, approver = self.lineage.run, self.options.approver
         context = CallContext(run, "", self.services, watch.see, gate, self.lineage, approver=approver)
         spec = self.checked.source.spec
-        identities = await identities_of(spec, context)
+        identities = await identities_of(spec, self.services)
         await self.services.runs.begin(run, spec.name, self._beginning(identities), encode_values(dict(inputs)))
         changed = () if self.before is None else changes(self.before.identities, identities)
         watch.see(RunStarted(run, spec.name, changed))
@@ -112,7 +113,7 @@ class _Began:
         source, lineage = self.checked.source, self.lineage
         return Beginning(
             text=to_yaml(source.spec),
-            path=source.path,
+            path=str(Path(source.path).resolve()) if source.path else "",
             project=None if self.services.folder is None else str(self.services.folder.resolve()),
             profile=self.services.profile_name,
             seed=lineage.seed,

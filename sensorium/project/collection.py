@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sensorium.database import Database
 from sensorium.errors import CallerError, OperatorError
+from sensorium.events import RunId
 from sensorium.project.choice import choose
+from sensorium.project.dropping import drop_runs
 from sensorium.project.holdings import read_holdings
 from sensorium.project.sessions import session_blobs
 from sensorium.results import Results
+from sensorium.runs import Runs
 from sensorium.store import Store
 from sensorium.store.shelves import Shelves, look_through
 from sensorium.store.uses import Busy, Sweep
@@ -29,7 +33,9 @@ class Place:
     home: Path
     """With the sessions."""
     store: Store
+    database: Database
     results: Results
+    runs: Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ def store_status(place: Place, *, max_days: float, max_gb: float | None, see: Se
     with _telling(place.store):
         num_at_work, at_work = place.store.uses.look()
         shelves = look_through(place.store.root, lambda done: see("blobs", done, None))
-    holdings = read_holdings(place.results, lambda done, total: see("results", done, total))
+    holdings = read_holdings(place.results, place.runs, lambda done, total: see("results", done, total))
     sessions, trouble = _sessions(place.home)
     by = {
         "results": frozenset[str]().union(*(holding.blobs for holding in holdings)),
@@ -149,11 +155,11 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
     """
     with _telling(place.store), place.store.uses.sweep() as sweep:
         shelves = look_through(place.store.root, lambda done: see("blobs", done, None))
-        holdings = read_holdings(place.results, lambda done, total: see("results", done, total))
+        holdings = read_holdings(place.results, place.runs, lambda done, total: see("results", done, total))
         roots = sweep.held() | _roots(place.home)
         chosen = choose(shelves.blobs, holdings, roots, before_s=now_s - limit.older_than_s, max_bytes=limit.max_bytes)
         going = {digest: shelves.blobs[digest] for digest in chosen.blobs}
-        dropped: dict[str, int] = dict.fromkeys(chosen.runs, 0)
+        dropped = {RunId(run): 0 for run in chosen.runs}
         trouble = None
         if dry_run:
             free = sweep.free_leftovers([place.store.root / name for name in shelves.leftovers])
@@ -162,7 +168,7 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
             shelves.leftovers = _remove_rest(place.store.root, sweep, shelves)
             referred = frozenset[str]().union(*(holding.blobs for holding in holdings))
             gone = _remove(place.store, sweep, {name: going[name] for name in going if name not in referred}, see)
-            dropped = place.results.drop(chosen.runs)
+            dropped = drop_runs(place.database, place.results, place.runs, chosen.runs)
             going = gone | _remove(place.store, sweep, {name: going[name] for name in going if name not in gone}, see)
             trouble = _compacted(place.results) if any(dropped.values()) and not sweep.num_at_work else None
     freed = (*going.values(), *shelves.damaged.values(), *shelves.leftovers.values())

@@ -1,15 +1,19 @@
-"""What each run holds on to in the store, as its results tell."""
+"""What each run holds on to in the store, as its results and the book of runs tell."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from sensorium.errors import CallerError
+from sensorium.events import RunId
 from sensorium.parts import blobs_of, decode_values
 from sensorium.results import Results
+from sensorium.runs import RunRecord, Runs
 
 __all__ = ["Holding", "read_holdings"]
 
@@ -20,16 +24,17 @@ class Holding:
 
     run: str
     ended_s: float | None
-    """When it made its last result, in seconds since 1970; None while it goes on."""
+    """When it ended or made its last result, in seconds since 1970; None while it goes on, or waits for a person."""
     blobs: frozenset[str]
-    """Digests of the media that its results refer to."""
+    """Digests of the media that it refers to."""
 
 
-def read_holdings(results: Results, see: Callable[[int, int], None]) -> list[Holding]:
-    """Every run of which results are kept.
+def read_holdings(results: Results, book: Runs, see: Callable[[int, int], None]) -> list[Holding]:
+    """Every run that is kept, or of which results are.
 
     Args:
-        results: What is kept.
+        results: What is kept of calls.
+        book: What is kept of runs.
         see: Is told how many results were read, of how many.
 
     Raises:
@@ -40,10 +45,33 @@ def read_holdings(results: Results, see: Callable[[int, int], None]) -> list[Hol
     for run, made_s, value in results.read(see):
         ended_s[run] = max(made_s, ended_s.get(run, made_s))
         blobs.setdefault(run, set()).update(_blobs_in(value))
+    records = {record.run: record for record in book.read()}
+    for record in records.values():
+        ended_s[record.run] = max(record.began_s, record.ended_s or 0.0, ended_s.get(record.run, 0.0))
+    for run, value in book.values():
+        blobs.setdefault(run, set()).update(_blobs_in(value))
+    live = _live(results, records)
     return [
-        Holding(run, None if results.is_going_on(run) else ended_s[run], frozenset(digests))
-        for run, digests in blobs.items()
+        Holding(run, None if run in live else when_s, frozenset(blobs.get(run, ()))) for run, when_s in ended_s.items()
     ]
+
+
+def _live(results: Results, records: Mapping[RunId, RunRecord]) -> set[str]:
+    """Runs that go on, or wait for a person, and those that they were forked from."""
+    live: set[str] = set()
+    for record in records.values():
+        here: RunRecord | None = record
+        if record.status == "paused" or (record.status == "running" and results.is_going_on(record.run)):
+            while here is not None and here.run not in live:
+                live.add(here.run)
+                here = records.get(_parent(here) or RunId(""))
+    return live
+
+
+def _parent(record: RunRecord) -> RunId | None:
+    with suppress(CallerError):
+        return record.beginning().parent
+    return None
 
 
 def _blobs_in(values: bytes) -> Iterator[str]:

@@ -28,6 +28,7 @@ from sensorium.project.holdings import Holding
 from sensorium.project.session import SessionMessage
 from sensorium.project.sessions import open_session
 from sensorium.results import Results
+from sensorium.runs import Runs
 from sensorium.store import Store
 from sensorium.testing import Scratch
 from tests.conftest import Command
@@ -105,7 +106,7 @@ class Home:
         self.store = Store(folder / "store")
         self.database = SqliteDatabase(folder / "runs.sqlite")
         self.results = Results(self.database)
-        self.place = Place(folder, self.store, self.results)
+        self.place = Place(folder, self.store, self.database, self.results, Runs(self.database))
 
     def picture(self, data: bytes) -> Image:
         with self.store.in_use():
@@ -258,6 +259,7 @@ from pathlib import Path
 from sensorium.database import SqliteDatabase
 from sensorium.project.collection import Limit, Place, collect
 from sensorium.results import Results
+from sensorium.runs import Runs
 from sensorium.store import Store
 
 home, step = Path(sys.argv[1]), sys.argv[2]
@@ -268,7 +270,8 @@ def die(name, done, total):
     if name == step:
         os.kill(os.getpid(), signal.SIGKILL)
 
-collect(Place(home, Store(home / "store"), Results(database)), Limit(0.0, None), now_s=1e10, dry_run=False, see=die)
+place = Place(home, Store(home / "store"), database, Results(database), Runs(database))
+collect(place, Limit(0.0, None), now_s=1e10, dry_run=False, see=die)
 """
 
 
@@ -402,7 +405,8 @@ async def test_a_run_that_goes_on_loses_nothing_that_it_made_or_found(tmp_path: 
     given = PIL.Image.new("RGB", (4, 4))
     running = asyncio.create_task(graph.arun(given=given, options=RunOptions(on_event=see)))
     await waits.wait()
-    place = Place(tmp_path / "place", Store(tmp_path / "place" / "store"), project.results)
+    store = Store(tmp_path / "place" / "store")
+    place = Place(tmp_path / "place", store, project.database, project.results, project.runs)
     collected = collect(place, Limit(0.0, 0), now_s=1e12, dry_run=False, see=lambda step, done, total: None)
     assert (collected.blobs, collected.left_blobs) == (0, 3)
     assert collected.num_at_work > 0

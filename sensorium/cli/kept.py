@@ -1,0 +1,139 @@
+"""Runs that were kept, for people and as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sensorium.cli.figures import print_figures
+from sensorium.cli.values import words_of
+from sensorium.parts import Value
+from sensorium.project.kept import RunDetails, RunSummary, describe_values
+
+__all__ = ["details_json", "print_details", "print_summaries", "summary_json"]
+
+_STYLES = {"done": "green", "failed": "red", "refused": "yellow", "paused": "yellow", "interrupted": "red"}
+
+
+def print_summaries(found: Sequence[RunSummary]) -> None:
+    """A line for each run, and in it what is wrong with it."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "status", "began"):
+        table.add_column(heading, no_wrap=True)  # ids whole, to be copied
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("graph", overflow="fold")
+    for summary in found:
+        status = f"[{_STYLES.get(summary.status, 'dim')}]{summary.status}[/]"
+        note = " (fork)" if summary.parent else ""
+        table.add_row(summary.run, status, _clock(summary.began_s), _took(summary), summary.graph + note)
+    Console(highlight=False, markup=True).print(table if found else "no run was kept")
+
+
+def summary_json(summary: RunSummary) -> dict[str, Any]:
+    """A run as JSON. Times are ISO 8601, in UTC."""
+    return {
+        "run": summary.run,
+        "graph": summary.graph,
+        "status": summary.status,
+        "began": _iso(summary.began_s),
+        "ended": None if summary.ended_s is None else _iso(summary.ended_s),
+        "parent": summary.parent,
+        "trouble": summary.trouble,
+    }
+
+
+def print_details(details: RunDetails) -> None:
+    """Everything that is kept of a run: on standard output, its nodes to standard error."""
+    summary, beginning = details.summary, details.record.beginning()
+    typer.echo(f"run      {summary.run}")
+    typer.echo(f"graph    {summary.graph}" + (f"  {beginning.path}" if beginning.path else ""))
+    typer.echo(f"status   {summary.status}")
+    typer.echo(f"began    {_clock(summary.began_s)}, took {_took(summary)}".removesuffix(", took "))
+    how = [f"profile {beginning.profile}"] if beginning.profile else []
+    how += [f"seed {beginning.seed}"] if beginning.seed is not None else []
+    how += ["fresh"] if beginning.fresh else []
+    typer.echo(f"with     {', '.join([*how, f'Sensorium {beginning.version}'])}")
+    if summary.parent is not None:
+        typer.echo(f"fork of  {summary.parent}, again: {', '.join(beginning.forked)}")
+    _print_values("inputs", details.inputs)
+    if details.result is not None:
+        _print_values("outputs", details.result.outputs)
+        print_figures(details.result)
+    for line in (*_questions(details), *_ways_on(details)):
+        typer.echo(line)
+
+
+def details_json(details: RunDetails) -> dict[str, Any]:
+    """Everything that is kept of a run as JSON; media by their files in the store."""
+    beginning, result = details.record.beginning(), details.result
+    told = {} if result is None else result.to_json()
+    return {
+        **summary_json(details.summary),
+        "path": beginning.path or None,
+        "project": beginning.project,
+        "profile": beginning.profile,
+        "seed": beginning.seed,
+        "fresh": beginning.fresh,
+        "version": beginning.version,
+        "forked": list(beginning.forked),
+        "inputs": describe_values(details.inputs),
+        "outputs": told.get("outputs", {}),
+        "nodes": told.get("nodes", []),
+        "error": told.get("error"),
+        "questions": [
+            {
+                "node": question.node,
+                "callee": question.callee,
+                "inputs": describe_values(question.inputs),
+                "asked": _iso(question.asked_s),
+                "verdict": question.verdict,
+                "why": question.why,
+                "changed": describe_values(question.changed),
+            }
+            for question in details.questions
+        ],
+        "changes": list(details.changes),
+    }
+
+
+def _questions(details: RunDetails) -> Iterator[str]:
+    for question in details.questions:
+        yield f"asked    {question.node}: {question.callee} with"
+        given = {name: value for name, value in question.inputs.items() if value is not None}
+        yield from (f"           {name}: {words_of(value)}" for name, value in given.items())
+        yield from (f"           {name}, changed to: {words_of(value)}" for name, value in question.changed.items())
+        why = f": {question.why}" if question.why else ""
+        yield f"         {question.verdict or 'nobody has answered'}{why}"
+
+
+def _ways_on(details: RunDetails) -> Iterator[str]:
+    yield from (f"changed  {change}; its calls would be made anew" for change in details.changes)
+    run = details.summary.run
+    if details.summary.status in ("failed", "interrupted", "cancelled"):
+        yield f"go on    sensorium runs resume {run}"
+    if details.summary.status == "paused":
+        yield f"go on    sensorium runs resume {run} --approve (or --refuse)"
+
+
+def _print_values(title: str, values: Mapping[str, Value]) -> None:
+    typer.echo(title)
+    for name, value in values.items():
+        typer.echo(f"  {name}: {words_of(value)}")
+
+
+def _took(summary: RunSummary) -> str:
+    return "" if summary.ended_s is None else f"{max(0.0, summary.ended_s - summary.began_s):.1f} s"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds")
