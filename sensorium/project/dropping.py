@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from sensorium.database import Database
 from sensorium.errors import CallerError
@@ -16,17 +16,32 @@ from sensorium.runs import Runs
 
 __all__ = ["drop_runs", "remove_runs"]
 
+_AT_ONCE = 100
+"""Most runs that are held at once; each takes a file."""
+
 
 def drop_runs(database: Database, results: Results, book: Runs, runs: Sequence[str]) -> dict[RunId, int]:
     """Forgets runs, but for those that go on; how many results of each that were.
 
+    Args:
+        database: Where they lie.
+        results: What is kept of calls.
+        book: What is kept of runs.
+        runs: Their ids.
+
     Raises:
         OperatorError: The database cannot be written.
     """
-    dropped = dict(_dropped(results, book, runs))
-    if dropped:
-        # LangGraph takes half a second to import, which whoever drops nothing need not wait for.
-        carry_out_here(importlib.import_module("sensorium.graph.compile").forget(list(dropped), database))
+    dropped: dict[RunId, int] = {}
+    for begin in range(0, len(runs), _AT_ONCE):
+        with ExitStack() as holds:
+            held = [run for run in runs[begin : begin + _AT_ONCE] if _has_hold(results, run, holds)]
+            if held:
+                # LangGraph takes half a second to import, which whoever drops nothing need not wait for.
+                carry_out_here(importlib.import_module("sensorium.graph.compile").forget(held, database))
+            for run in held:
+                dropped[RunId(run)] = results.drop(run)
+                book.drop(run)
     return dropped
 
 
@@ -44,9 +59,10 @@ def remove_runs(door: Project, names: Sequence[str]) -> dict[RunId, int]:
     return drop_runs(door.database, door.results, door.runs, runs)
 
 
-def _dropped(results: Results, book: Runs, runs: Sequence[str]) -> Iterator[tuple[RunId, int]]:
-    for run in runs:
-        with suppress(CallerError), results.going_on(run):
-            count = results.drop(run)
-            book.drop(run)
-            yield RunId(run), count
+def _has_hold(results: Results, run: str, holds: ExitStack) -> bool:
+    """Whether the run goes on nowhere else while `holds` lasts."""
+    try:
+        holds.enter_context(results.going_on(run))
+    except CallerError:
+        return False
+    return True

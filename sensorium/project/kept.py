@@ -122,7 +122,7 @@ def graph_of(door: Project, record: RunRecord) -> Graph:
         return door.graph_file(Path(beginning.path))
     if record.graph in door.catalogue.graphs:
         return door.graph(record.graph)
-    return door.parse(beginning.text)
+    return door.parse(beginning.text, f"run {record.run}")
 
 
 def draw_run(record: RunRecord, graph: str | None, folder: Path | None) -> str:
@@ -140,7 +140,7 @@ def draw_run(record: RunRecord, graph: str | None, folder: Path | None) -> str:
     door = project_of(record, folder, None)
     if graph is not None and record.graph not in (graph, Path(graph).stem):
         raise CallerError(f"run {record.run} is one of graph {record.graph!r}, not of {graph!r}")
-    return door.parse(record.beginning().text).mermaid(result_of(record, door.store))
+    return door.parse(record.beginning().text, f"run {record.run}").mermaid(result_of(record, door.store))
 
 
 def summarise(door: Project, record: RunRecord) -> RunSummary:

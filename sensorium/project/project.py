@@ -328,13 +328,13 @@ class Project:
         """
         return self._checked(GraphSource(builder.spec(), None, ""))
 
-    def parse(self, text: str) -> Graph:
-        """A graph from the text of a graph file.
+    def parse(self, text: str, path: str = "") -> Graph:
+        """A graph from the text of a graph file; `path` names it in faults.
 
         Raises:
             AuthorError: It has faults; all of them.
         """
-        return self._checked(survey_graph_text(text))
+        return self._checked(survey_graph_text(text, path))
 
 
 def keep_warm_s(limits: Limits) -> float:

@@ -407,7 +407,7 @@ async def test_a_run_that_goes_on_loses_nothing_that_it_made_or_found(tmp_path: 
     await waits.wait()
     store = Store(tmp_path / "place" / "store")
     place = Place(tmp_path / "place", store, project.database, project.results, project.runs)
-    collected = collect(place, Limit(0.0, 0), now_s=1e12, dry_run=False, see=lambda step, done, total: None)
+    collected = await asyncio.to_thread(collect, place, Limit(0.0, 0), now_s=1e12, dry_run=False, see=see_nothing)
     assert (collected.blobs, collected.left_blobs) == (0, 3)
     assert collected.num_at_work > 0
     live = [result.run for result in project.results.read(lambda done, total: None)]
@@ -539,3 +539,7 @@ def test_a_store_that_cannot_be_written_is_the_operators_to_mend(
     assert sensorium("store", "status").code == 0
     ended = sensorium("store", "gc")
     assert (ended.code, "cannot be collected: Read-only file system" in ended.err) == (5, True)
+
+
+def see_nothing(step: str, done: int, total: int | None) -> None:
+    """Is told, and tells nobody."""
