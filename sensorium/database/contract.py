@@ -31,8 +31,9 @@ class Database(Protocol):
         """Has tables made where they are absent, before the first statement.
 
         Args:
-            tables: `CREATE TABLE IF NOT EXISTS` and the like, parted by `;`. Types are TEXT, INTEGER, and, since names
-                differ, `{serial}` (a number that grows with each row, the primary key), `{bytes}` and `{real}`.
+            tables: `CREATE TABLE IF NOT EXISTS` and the like, parted by `;`. Types are TEXT, INTEGER of 64 bits, and,
+                since names differ, `{serial}` (a number that grows with each row, the primary key), `{bytes}`,
+                `{real}`.
         """
         ...
 
@@ -40,7 +41,9 @@ class Database(Protocol):
         """The rows that a statement gives, none where it only changes. Waits while somebody else writes.
 
         Raises:
-            OperatorError: The database cannot be reached, read or written.
+            CallerError: A text has half a character, or the character NUL where the database keeps none.
+            OperatorError: The database cannot be reached, read or written. Whether a statement that was under way then
+                has changed anything is not known.
         """
         ...
 
@@ -48,6 +51,7 @@ class Database(Protocol):
         """`execute` for a running event loop, which goes on while a statement waits.
 
         Raises:
+            CallerError: As `execute`.
             OperatorError: As `execute`.
         """
         ...

@@ -2,16 +2,18 @@
 
 Each task waits for what its own node depends on, so none waits behind a barrier. Results lie in the result store before
 a task ends; LangGraph carries their keys. A node that gave nothing raises, so that no checkpoint takes it for done.
-This is the only file that knows LangGraph. It takes half a second to import, so it is imported when a run begins.
+This is the only file that knows LangGraph, but for `postgres_saver`, which keeps its checkpoints in PostgreSQL.
+It takes half a second to import, so it is imported when a run begins.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -19,6 +21,7 @@ from typing import Any, TypeAlias, cast
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
 import aiosqlite
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -69,6 +72,8 @@ async def carry_out(flow: Flow, database: Database) -> None:
             f"runs cannot be kept in {database.place}: {error}; free the disk, give the right to write, or move "
             "SENSORIUM_HOME"
         ) from error
+    except OperatorError:
+        raise
     except Exception as error:
         if bodies:
             raise
@@ -90,7 +95,7 @@ async def _until_ended(invocation: asyncio.Future[Any], bodies: set[asyncio.Task
     invocation.result()
 
 
-def _compiled(flow: Flow, saver: AsyncSqliteSaver, bodies: set[asyncio.Task[Any]]) -> Any:
+def _compiled(flow: Flow, saver: BaseCheckpointSaver[Any], bodies: set[asyncio.Task[Any]]) -> Any:
     declare: Any = task  # its overloads know no task that takes nothing
     tasks = {name: declare(name=name)(_body(flow, name, bodies)) for name in flow.checked.order}
 
@@ -119,13 +124,21 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
     return body
 
 
+def _saver(database: Database) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
+    serde = JsonPlusSerializer(allowed_msgpack_modules=None)
+    if isinstance(database, SqliteDatabase):
+        return _sqlite_saver(database, serde)
+    # Only who has the extra has what it imports.
+    module = importlib.import_module("sensorium.graph.postgres_saver")
+    return cast("AbstractAsyncContextManager[BaseCheckpointSaver[Any]]", module.postgres_saver(database, serde))
+
+
 @asynccontextmanager
-async def _saver(database: Database) -> AsyncGenerator[AsyncSqliteSaver]:
+async def _sqlite_saver(database: SqliteDatabase, serde: JsonPlusSerializer) -> AsyncGenerator[AsyncSqliteSaver]:
     """A saver whose connection is closed before the loop is, even where opening or closing it is interrupted."""
-    assert isinstance(database, SqliteDatabase)
     path = database.path.with_name("langgraph.sqlite")
     make_database(path)
-    opening = asyncio.ensure_future(_open(path))
+    opening = asyncio.ensure_future(_open(path, serde))
     try:
         saver = await asyncio.shield(opening)
         await saver.setup()
@@ -140,9 +153,9 @@ async def _saver(database: Database) -> AsyncGenerator[AsyncSqliteSaver]:
             raise
 
 
-async def _open(path: Path) -> AsyncSqliteSaver:
+async def _open(path: Path, serde: JsonPlusSerializer) -> AsyncSqliteSaver:
     connection = await aiosqlite.connect(path, timeout=_PATIENCE_S)
-    return AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+    return AsyncSqliteSaver(connection, serde=serde)
 
 
 async def _close(opening: asyncio.Future[AsyncSqliteSaver]) -> None:

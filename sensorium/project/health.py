@@ -36,6 +36,7 @@ def examine(project: Project) -> list[Finding]:
     return [
         Finding("sensorium", "good", f"{sensorium.__version__}, Python {platform.python_version()}, {sys.platform}"),
         _home(project),
+        _database(project),
         *_faults(project),
         Finding("profile", "good", f"{project.profile_name}, device auto is {choose_device('auto')}"),
         *_checkpoints(project),
@@ -54,6 +55,14 @@ def _home(project: Project) -> Finding:
         return Finding("home", "good", says)
     right = f"free {_LOW_DISK_BYTES / _GIB:.0f} GiB, or set SENSORIUM_HOME to a folder on a larger disk"
     return Finding("home", "missing", f"{says}; {right}")
+
+
+def _database(project: Project) -> Finding:
+    try:
+        project.database.execute("SELECT 1")
+        return Finding("database", "good", f"{project.database.place} answers")
+    except SensoriumError as error:
+        return Finding("database", "missing", str(error))
 
 
 def _faults(project: Project) -> list[Finding]:

@@ -1,0 +1,129 @@
+"""Runs that are kept in PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import ormsgpack
+import psycopg
+import pytest
+import pytest_asyncio
+
+from sensorium.database import open_database
+from sensorium.errors import OperatorError
+from sensorium.events import Event, NodeStarted
+from sensorium.graph import Graph, RunOptions
+from sensorium.parts import Text
+from sensorium.testing import Scratch
+from tests.engine.postgres_server import PostgresServer
+
+pytestmark = pytest.mark.slow
+
+LOG = ""
+
+
+class Shout:
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        with open(LOG, "a") as log:
+            log.writelines(f"{call['text']}\n" for call in batch)
+        return [{"text": call["text"].upper()} for call in batch]
+
+    def close(self) -> None: ...
+
+
+@pytest_asyncio.fixture
+async def project(tmp_path: Path, postgres_url: str) -> AsyncGenerator[Scratch]:
+    made = Scratch(tmp_path, database=open_database(postgres_url))
+    yield made
+    await made.close()
+
+
+def shouting(project: Scratch) -> Graph:
+    header = f"LOG = {str(project.home / 'calls.log')!r}"
+    project.tool("shout", Shout, inputs={"text": "text"}, outputs={"text": "text"}, header=header, effects=True)
+    return project.graph("""
+        name: loud
+        inputs: {words: text}
+        nodes:
+          one: {tool: shout, with: {text: $words}}
+          two: {tool: shout, with: {text: $one.text}}
+        outputs: {loud: $two.text}
+    """)
+
+
+def calls(project: Scratch) -> list[str]:
+    return (project.home / "calls.log").read_text().split()
+
+
+async def test_a_run_with_an_earlier_id_repeats_no_completed_call(project: Scratch) -> None:
+    graph = shouting(project)
+    first = await graph.arun(words="hey")
+    again = await graph.arun(words="hey", options=RunOptions(run=first.run))
+    assert again.loud == Text("HEY")
+    assert calls(project) == ["hey", "HEY"]
+
+
+async def test_runs_that_make_the_tables_at_once_all_end_well(project: Scratch, postgres_url: str) -> None:
+    others = [Scratch(project.home / str(index), database=open_database(postgres_url)) for index in range(4)]
+    results = await asyncio.gather(*(shouting(other).arun(words="hey") for other in others))
+    assert [result.loud for result in results] == [Text("HEY")] * 4
+    for other in others:
+        await other.close()
+
+
+async def test_a_checkpoint_that_names_a_callable_has_nothing_called(
+    project: Scratch, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = shouting(project)
+    first = await graph.arun(words="hey")
+    from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG  # the engine imports LangGraph first
+
+    mark = project.home / "called"
+    row = ormsgpack.packb(ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, ormsgpack.packb(("os", "mkdir", str(mark)))))
+    with psycopg.connect(postgres_url) as connection:
+        blobs = connection.execute("UPDATE checkpoint_blobs SET type = 'msgpack', blob = %s", (row,)).rowcount
+        writes = connection.execute("UPDATE checkpoint_writes SET type = 'msgpack', blob = %s", (row,)).rowcount
+    assert min(blobs, writes) > 0
+    again = await graph.arun(words="hey", options=RunOptions(run=first.run))
+    assert "Blocked deserialization of os.mkdir" in caplog.text
+    assert not mark.exists()
+    assert again.loud == Text("HEY")
+    assert calls(project) == ["hey", "HEY"]
+
+
+async def test_a_checkpoint_that_is_damaged_is_said_to_be(project: Scratch, postgres_url: str) -> None:
+    graph = shouting(project)
+    first = await graph.arun(words="hey")
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE checkpoints SET checkpoint = '[1]'")
+    with pytest.raises(OperatorError, match="cannot be read"):
+        await graph.arun(words="hey", options=RunOptions(run=first.run))
+
+
+async def test_a_server_that_stops_in_a_run_is_an_operators_matter(
+    project: Scratch, postgres_server: PostgresServer
+) -> None:
+    graph = shouting(project)
+    stopped: list[str] = []
+
+    def see(event: Event) -> None:
+        if isinstance(event, NodeStarted) and event.node == "two":
+            stopped.append(event.node)
+            postgres_server.stop()
+
+    try:
+        with pytest.raises(OperatorError, match="cannot be used") as raised:
+            await graph.arun(words="hey", options=RunOptions(on_event=see))
+    finally:
+        if stopped:
+            postgres_server.start()
+    assert stopped == ["two"]
+    assert raised.value.exit_code == 5
+    again = await graph.arun(words="hey", options=RunOptions(run=raised.value.result.run))
+    assert again.loud == Text("HEY")
+    assert calls(project).count("hey") == 1
