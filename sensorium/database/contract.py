@@ -24,7 +24,7 @@ class Database(Protocol):
 
     @property
     def place(self) -> str:
-        """For people: the file."""
+        """For people: the file, or the server without a password."""
         ...
 
     def define(self, tables: str) -> None:
@@ -59,6 +59,8 @@ class Database(Protocol):
     def hold(self, name: str) -> AbstractContextManager[None]:
         """Holds a name while the block runs; a process that dies lets go of what it held.
 
+        A server that ends the connection lets go too: `require_held` tells.
+
         Raises:
             Held: Somebody else holds it, in this process or another; nobody waits.
             OperatorError: The database cannot be reached or written.
@@ -73,8 +75,16 @@ class Database(Protocol):
         """
         ...
 
+    def require_held(self, name: str) -> None:
+        """Tells whoever holds a name in this process when the server let go of it. Costs no question to the server.
+
+        Raises:
+            OperatorError: It did, and somebody else may hold the name by now.
+        """
+        ...
+
     def compact(self) -> None:
-        """Gives the disk back what deleted rows took, where that is much and the server does not do so by itself.
+        """Makes room of what deleted rows took: on the disk where the database is a file, for new rows on a server.
 
         Raises:
             OperatorError: The database cannot be reached or written.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 from sensorium.database.contract import Database
 from sensorium.database.sqlite import SqliteDatabase
 from sensorium.errors import OperatorError
 
-__all__ = ["open_database"]
+__all__ = ["import_for_postgres", "open_database"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _ACCEPTED = (
@@ -35,16 +36,19 @@ def open_database(place: str | Path) -> Database:
     if scheme is None or scheme[1].lower() not in ("postgresql", "postgres"):
         named = f"a URL of {scheme[1]}://" if scheme else "no URL"
         raise OperatorError(f"the database that is named is {named}; {_ACCEPTED}")
-    return _open_postgres(place)
+    database: Database = import_for_postgres("sensorium.database.postgres").PostgresDatabase(place)
+    return database
 
 
-def _open_postgres(url: str) -> Database:
+def import_for_postgres(module: str) -> Any:
+    """A module that needs the extra `postgres`. Who keeps runs in a file neither has it nor waits for its import.
+
+    Raises:
+        OperatorError: What it needs is not installed.
+    """
     try:
-        # Only who has the extra has psycopg, and who keeps runs in SQLite need not wait for its import.
-        module = importlib.import_module("sensorium.database.postgres")
+        return importlib.import_module(module)
     except ImportError as error:
         raise OperatorError(
             f"PostgreSQL cannot be used: {error}; install what it needs by pip install 'sensorium[postgres]'"
         ) from error
-    database: Database = module.PostgresDatabase(url)
-    return database

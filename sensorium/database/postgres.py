@@ -34,6 +34,14 @@ _TYPES = {
 _INTEGER = re.compile(r"\bINTEGER\b")
 """SQLite's holds 64 bits, PostgreSQL's 32."""
 
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+_IS_HELD = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted
+AND (classid::bigint << 32) | objid::bigint = ?
+"""
+"""The server shows a lock's number in two halves."""
+
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\?|%""")
 
 SESSION = """
@@ -58,6 +66,8 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         self.address = Address.parse(url)
         self._undone: list[str] = []
+        self._tables: list[str] = []
+        self._holds: dict[str, _Connection] = {}
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._making = threading.Lock()
@@ -72,6 +82,7 @@ class PostgresDatabase:
         """Has tables made where they are absent."""
         with self._lock:
             self._undone.append(_INTEGER.sub("BIGINT", tables.format_map(_TYPES)))
+            self._tables.extend(_TABLE.findall(tables))
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows that a statement gives."""
@@ -100,7 +111,28 @@ class PostgresDatabase:
             if row != (True,):
                 raise Held(name)
             held.callback(_let_go, connection, name)
+            self._holds[name] = connection
+            held.callback(self._holds.pop, name)
             yield
+
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds a name."""
+        ((count,),) = self.execute(_IS_HELD, (lock_number(name),))
+        return bool(count)
+
+    def require_held(self, name: str) -> None:
+        """Tells whoever holds a name in this process when the server let go of it."""
+        connection = self._holds.get(name)
+        if connection is not None and _is_ended(connection):
+            raise OperatorError(
+                f"{self.place} ended the connection that held {name} for this process, so that it may go on elsewhere; "
+                "see what the server's log says of it, then run again"
+            )
+
+    def compact(self) -> None:
+        """Makes the room of deleted rows free for new ones, which the server does later by itself; nobody waits."""
+        for table in self._tables:
+            self.execute(f"VACUUM {table}")
 
     def close(self) -> None:
         """Lets go of connections that nobody uses just now."""
@@ -175,12 +207,18 @@ def _let_go(connection: _Connection, name: str) -> None:
 
 
 def _is_ended(connection: _Connection) -> bool:
-    """Whether the server ended a connection while nobody used it: the only thing that it says unasked."""
+    """Whether the server ended a connection while nobody used it. What else it says unasked is no end."""
     if connection.closed:
         return True
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    if not poll.poll(0):
+        return False
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error:
+        return True
+    return False
 
 
 @functools.lru_cache(maxsize=256)

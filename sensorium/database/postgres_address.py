@@ -17,9 +17,12 @@ _DEFAULTS = {
     "application_name": "sensorium",
     "client_encoding": "UTF8",
     "connect_timeout": "10",
+    "keepalives_count": "3",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
     "tcp_user_timeout": "30000",
 }
-"""In seconds, and in milliseconds: a server that does not answer is given up."""
+"""In seconds, the last in milliseconds: a server that does not answer is given up, and before it gives up this end."""
 
 _PORTS = re.compile(r"[0-9]*(,[0-9]*)*")
 

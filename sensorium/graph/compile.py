@@ -9,7 +9,6 @@ It takes half a second to import, so it is imported when a run begins.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -29,6 +28,7 @@ from langgraph.func import entrypoint, task  # pyright: ignore[reportMissingType
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - of arguments not used here
 
 from sensorium.database import Database, SqliteDatabase
+from sensorium.database.opening import import_for_postgres
 from sensorium.database.sqlite import make_database
 from sensorium.errors import OperatorError
 from sensorium.graph.flow import Flow
@@ -125,12 +125,12 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
 
 
 def _saver(database: Database) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
-    serde = JsonPlusSerializer(allowed_msgpack_modules=None)
     if isinstance(database, SqliteDatabase):
-        return _sqlite_saver(database, serde)
-    # Only who has the extra has what it imports.
-    module = importlib.import_module("sensorium.graph.postgres_saver")
-    return cast("AbstractAsyncContextManager[BaseCheckpointSaver[Any]]", module.postgres_saver(database, serde))
+        return _sqlite_saver(database, _PlainSerializer())
+    module = import_for_postgres("sensorium.graph.postgres_saver")
+    return cast(
+        "AbstractAsyncContextManager[BaseCheckpointSaver[Any]]", module.postgres_saver(database, _PlainSerializer())
+    )
 
 
 @asynccontextmanager
@@ -164,6 +164,22 @@ async def _close(opening: asyncio.Future[AsyncSqliteSaver]) -> None:
     async with saver.lock:
         await saver.conn.rollback()
         await saver.conn.close()
+
+
+class _PlainSerializer(JsonPlusSerializer):
+    """Reads plain data alone. LangGraph's own reads round what it blocks; here it is damage, and ends the run."""
+
+    def __init__(self) -> None:
+        super().__init__(allowed_msgpack_modules=None, __unpack_ext_hook__=_refuse)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        if data[0] not in ("null", "msgpack"):
+            raise ValueError(f"a checkpoint holds no {data[0]}")
+        return super().loads_typed(data)
+
+
+def _refuse(kind: int, data: bytes) -> Any:
+    raise ValueError("a checkpoint names no types and callables")
 
 
 def _require_strict() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -76,24 +77,32 @@ async def test_runs_that_make_the_tables_at_once_all_end_well(project: Scratch, 
         await other.close()
 
 
-async def test_a_checkpoint_that_names_a_callable_has_nothing_called(
-    project: Scratch, postgres_url: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("kind", ["msgpack", "json"])
+async def test_a_checkpoint_that_names_a_callable_ends_the_run_and_has_nothing_called(
+    project: Scratch, postgres_url: str, kind: str
 ) -> None:
     graph = shouting(project)
     first = await graph.arun(words="hey")
+    mark = project.home / "called"
+    with psycopg.connect(postgres_url) as connection:
+        changed = connection.execute(
+            "UPDATE checkpoint_blobs SET type = %s, blob = %s", (kind, calling(kind, str(mark)))
+        ).rowcount
+    assert changed > 0
+    with pytest.raises(OperatorError, match="cannot be read"):
+        await graph.arun(words="hey", options=RunOptions(run=first.run))
+    assert not mark.exists()
+    assert calls(project) == ["hey", "HEY"]
+    assert (await graph.arun(words="hey")).loud == Text("HEY")
+
+
+def calling(kind: str, mark: str) -> bytes:
+    """What a permissive reader of checkpoints would make a directory for."""
+    if kind == "json":
+        return json.dumps({"lc": 2, "type": "constructor", "id": ["os", "mkdir"], "args": [mark]}).encode()
     from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG  # the engine imports LangGraph first
 
-    mark = project.home / "called"
-    row = ormsgpack.packb(ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, ormsgpack.packb(("os", "mkdir", str(mark)))))
-    with psycopg.connect(postgres_url) as connection:
-        blobs = connection.execute("UPDATE checkpoint_blobs SET type = 'msgpack', blob = %s", (row,)).rowcount
-        writes = connection.execute("UPDATE checkpoint_writes SET type = 'msgpack', blob = %s", (row,)).rowcount
-    assert min(blobs, writes) > 0
-    again = await graph.arun(words="hey", options=RunOptions(run=first.run))
-    assert "Blocked deserialization of os.mkdir" in caplog.text
-    assert not mark.exists()
-    assert again.loud == Text("HEY")
-    assert calls(project) == ["hey", "HEY"]
+    return ormsgpack.packb(ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, ormsgpack.packb(("os", "mkdir", mark))))
 
 
 async def test_a_checkpoint_that_is_damaged_is_said_to_be(project: Scratch, postgres_url: str) -> None:
