@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,8 +60,9 @@ def _home(project: Project) -> Finding:
 
 def _database(project: Project) -> Finding:
     try:
-        project.database.execute("SELECT 1")
-        return Finding("database", "good", f"{project.database.place} answers")
+        with closing(project.database) as database:
+            database.execute("SELECT 1")
+            return Finding("database", "good", f"{database.place} answers")
     except SensoriumError as error:
         return Finding("database", "missing", str(error))
 

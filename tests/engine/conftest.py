@@ -20,7 +20,6 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         server.start()
         yield server
-        server.stop()
     finally:
         server.remove()
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 __all__ = ["PostgresServer", "find_binaries"]
 
@@ -26,7 +27,10 @@ def find_binaries() -> Path | None:
 
 
 class PostgresServer:
-    """Made with its directory, started and stopped by hand. It refuses root, and runs as `postgres` then."""
+    """Made with its directory, started and stopped by hand. It refuses root, and runs as `postgres` then.
+
+    A guard stops it when the tests' process ends, however that ends: it waits at a pipe whose other end is there alone.
+    """
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
@@ -39,6 +43,14 @@ class PostgresServer:
             shutil.chown(self._folder, "postgres")
             shutil.chown(password, "postgres")
         self._call("initdb", "-U", "tester", "-A", "scram-sha-256", "-E", "UTF8", f"--pwfile={password}", "--no-sync")
+        self._guard = subprocess.Popen(
+            ["sh", "-c", 'cat >/dev/null; "$@"', "sh", *self._command("pg_ctl", "-w", "-m", "immediate", "stop")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
 
     def start(self) -> None:
         """Starts the server, and waits until it answers."""
@@ -50,7 +62,8 @@ class PostgresServer:
         self._call("pg_ctl", "-w", "-t", "60", "-m", "immediate", "stop")
 
     def remove(self) -> None:
-        """Frees its directory."""
+        """Has the guard stop the server where it runs, and frees its directory."""
+        self._guard.communicate()
         shutil.rmtree(self._folder)
 
     def new_database(self) -> str:
@@ -61,11 +74,21 @@ class PostgresServer:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self._url(name)
 
+    def as_stranger(self, url: str) -> str:
+        """The URL of the same database for a user who may connect and nothing else."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+            connection.execute(sql.SQL("ALTER ROLE stranger PASSWORD {}").format(_PASSWORD))
+        return url.replace("//tester:", "//stranger:")
+
     def _url(self, name: str) -> str:
         return f"postgresql://tester:{_PASSWORD.replace(':', '%3A')}@/{name}?host={self._folder}"
 
     def _call(self, program: str, *arguments: str) -> None:
-        command = [*self._as, str(self._binaries / program), "-D", str(self._folder / "data"), *arguments]
+        command = self._command(program, *arguments)
         subprocess.run(
             command, check=True, timeout=90, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        return [*self._as, str(self._binaries / program), "-D", str(self._folder / "data"), *arguments]
