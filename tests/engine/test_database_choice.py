@@ -82,6 +82,16 @@ def test_a_url_that_is_wrong_ends_the_command_without_its_password(
     assert "secret" not in ended.err + ended.out
 
 
+def test_a_collection_drops_what_lies_in_the_database(
+    sensorium: Command, home: Path, project: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNS_PLACE", place)
+    assert sensorium(*SHOUT).code == 0
+    ended = sensorium("store", "gc", "--older-than", "0", "--json")
+    assert (ended.code, json.loads(ended.out)["results"]) == (0, 1)
+    assert num_results(place) == 0
+
+
 def test_doctor_says_which_database_answers(
     sensorium: Command, home: Path, elsewhere: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
