@@ -82,9 +82,11 @@ class Results:
         """Stores a completed call's result; it is on the disk when this returns.
 
         Raises:
-            OperatorError: The disk is full or the database cannot be written.
+            OperatorError: The disk is full or the database cannot be written. Or as `require_going_on`; the result is
+                stored then.
         """
         await self._database.aexecute(_PUT, (key, run, node, time.time(), value))
+        self.require_going_on(run)
 
     @contextlib.contextmanager
     def going_on(self, run: str) -> Generator[None]:
@@ -110,6 +112,14 @@ class Results:
             OperatorError: The database cannot be reached.
         """
         return self._database.is_held(f"run {run}")
+
+    def require_going_on(self, run: str) -> None:
+        """Keeps calls from being made in a run that goes on here, as far as this process knows, but not alone any more.
+
+        Raises:
+            OperatorError: The database let go of the run before its end.
+        """
+        self._database.require_held(f"run {run}")
 
     def read(self, see: Callable[[int, int], None]) -> Iterator[StoredResult]:
         """All results, the oldest first.
@@ -137,7 +147,7 @@ class Results:
         return len(self._database.execute(_DROP, (run,)))
 
     def compact(self) -> None:
-        """Gives the disk back what dropped results took.
+        """Makes room of what dropped results took, as the database does.
 
         Raises:
             OperatorError: The database cannot be written.

@@ -52,9 +52,17 @@ class Scratch:
         folder: An empty directory; tools and results go there. The same directory again finds earlier results.
         host: Where tools run: in this process, or in workers' processes as users have them.
         parallel: Most calls at once in one run.
+        database: Where results and runs are kept, instead of an SQLite file in the folder; closed by `close`.
     """
 
-    def __init__(self, folder: Path, *, host: Literal["inline", "worker"] = "inline", parallel: int = 16) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: Literal["inline", "worker"] = "inline",
+        parallel: int = 16,
+        database: Database | None = None,
+    ) -> None:
         self.home = folder
         self.folder: Path | None = None
         self.profile_name = ""
@@ -65,7 +73,7 @@ class Scratch:
         self.models: dict[str, Model] = {}
         self.allowed: frozenset[str] = frozenset()
         self.store = Store(folder / "store")
-        self.database: Database = SqliteDatabase(folder / "runs.sqlite")
+        self.database: Database = database or SqliteDatabase(folder / "runs.sqlite")
         self.results = Results(self.database)
         self.runs = Runs(self.database)
         self.host: Host = InlineHost(self.store) if host == "inline" else WorkerHost(folder, self.store)

@@ -37,6 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SENSORIUM_HOME", str(folder))
     monkeypatch.setenv("SENSORIUM_KEEP_WARM_S", "0")
     monkeypatch.delenv("SENSORIUM_PROFILE", raising=False)
+    monkeypatch.delenv("SENSORIUM_DATABASE", raising=False)
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)  # spans of tests go nowhere
     return folder

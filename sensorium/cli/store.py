@@ -6,6 +6,7 @@ The engine loads when a command runs, so that `--help` stays quick.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def status(json: Json = False, profile: ProfileName = None, project: ProjectFold
     from sensorium.project.collection import store_status
 
     door = Project.find(project, profile=profile)
-    with counting() as see:
+    with counting() as see, closing(door.database):
         found = store_status(_place(door), max_days=door.store_days, max_gb=door.profile.limits.store_gb, see=see)
     if json:
         print_json(asdict(found))
@@ -66,7 +67,7 @@ def gc(
     days = door.store_days if older_than is None else older_than
     gigabytes = door.profile.limits.store_gb if max_gb is None else max_gb
     limit = Limit(days * _DAY_S, None if gigabytes is None else round(gigabytes * _GB))
-    with counting() as see:
+    with counting() as see, closing(door.database):
         collected = collect(_place(door), limit, now_s=time.time(), dry_run=dry_run, see=see)
     if json:
         print_json(asdict(collected))

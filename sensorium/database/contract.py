@@ -24,15 +24,16 @@ class Database(Protocol):
 
     @property
     def place(self) -> str:
-        """For people: the file."""
+        """For people: the file, or the server without a password."""
         ...
 
     def define(self, tables: str) -> None:
         """Has tables made where they are absent, before the first statement.
 
         Args:
-            tables: `CREATE TABLE IF NOT EXISTS` and the like, parted by `;`. Types are TEXT, INTEGER, and, since names
-                differ, `{serial}` (a number that grows with each row, the primary key), `{bytes}` and `{real}`.
+            tables: `CREATE TABLE IF NOT EXISTS` and the like, parted by `;`. Types are TEXT, INTEGER of 64 bits, and,
+                since names differ, `{serial}` (a number that grows with each row, the primary key), `{bytes}`,
+                `{real}`.
         """
         ...
 
@@ -40,7 +41,9 @@ class Database(Protocol):
         """The rows that a statement gives, none where it only changes. Waits while somebody else writes.
 
         Raises:
-            OperatorError: The database cannot be reached, read or written.
+            CallerError: A text has half a character, or the character NUL where the database keeps none.
+            OperatorError: The database cannot be reached, read or written. Whether a statement that was under way then
+                has changed anything is not known.
         """
         ...
 
@@ -48,12 +51,15 @@ class Database(Protocol):
         """`execute` for a running event loop, which goes on while a statement waits.
 
         Raises:
+            CallerError: As `execute`.
             OperatorError: As `execute`.
         """
         ...
 
     def hold(self, name: str) -> AbstractContextManager[None]:
         """Holds a name while the block runs; a process that dies lets go of what it held.
+
+        A server that ends the connection lets go too: `require_held` tells.
 
         Raises:
             Held: Somebody else holds it, in this process or another; nobody waits.
@@ -69,8 +75,16 @@ class Database(Protocol):
         """
         ...
 
+    def require_held(self, name: str) -> None:
+        """Tells whoever holds a name in this process when the server let go of it. Costs no question to the server.
+
+        Raises:
+            OperatorError: It did, and somebody else may hold the name by now.
+        """
+        ...
+
     def compact(self) -> None:
-        """Gives the disk back what deleted rows took, where that is much and the server does not do so by itself.
+        """Makes room of what deleted rows took: on the disk where the database is a file, for new rows on a server.
 
         Raises:
             OperatorError: The database cannot be reached or written.

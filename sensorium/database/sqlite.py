@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorium.database.contract import Held, Row
+from sensorium.database.values import require_text
 from sensorium.errors import OperatorError
 
 __all__ = ["SqliteDatabase", "make_database"]
@@ -60,11 +61,13 @@ class SqliteDatabase:
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows that a statement gives."""
+        require_text(values, self.place, nul=True)
         rows = self._at_once(statement, values)
         return self._patiently(statement, values) if rows is None else rows
 
     async def aexecute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows that a statement gives; only one that has to wait costs a thread."""
+        require_text(values, self.place, nul=True)
         rows = self._at_once(statement, values)
         return await asyncio.to_thread(self._patiently, statement, values) if rows is None else rows
 
@@ -84,6 +87,9 @@ class SqliteDatabase:
             found = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, _byte_of(name))
         (kind, *_) = struct.unpack(_LOCK, found)
         return bool(kind != fcntl.F_UNLCK)
+
+    def require_held(self, name: str) -> None:
+        """Nothing: the kernel lets go of no name before its process does."""
 
     @contextlib.contextmanager
     def _lock_file(self) -> Generator[int]:

@@ -2,7 +2,8 @@
 
 Each task waits for what its own node depends on, so none waits behind a barrier. Results lie in the result store before
 a task ends; LangGraph carries their keys. A node that gave nothing raises, so that no checkpoint takes it for done.
-This is the only file that knows LangGraph. It takes half a second to import, so it is imported when a run begins.
+This is the only file that knows LangGraph, but for `postgres_saver`, which keeps its checkpoints in PostgreSQL.
+It takes half a second to import, so it is imported when a run begins.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -19,6 +20,7 @@ from typing import Any, TypeAlias, cast
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
 import aiosqlite
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -26,6 +28,7 @@ from langgraph.func import entrypoint, task  # pyright: ignore[reportMissingType
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - of arguments not used here
 
 from sensorium.database import Database, SqliteDatabase
+from sensorium.database.opening import import_for_postgres
 from sensorium.database.sqlite import make_database
 from sensorium.errors import OperatorError
 from sensorium.graph.flow import Flow
@@ -66,6 +69,8 @@ async def carry_out(flow: Flow, database: Database) -> None:
             await _until_ended(invocation, bodies)
     except (sqlite3.Error, OSError) as error:
         raise _cannot_keep(database, error) from error
+    except OperatorError:
+        raise
     except Exception as error:
         if bodies:
             raise
@@ -109,7 +114,7 @@ async def _until_ended(invocation: asyncio.Future[Any], bodies: set[asyncio.Task
     invocation.result()
 
 
-def _compiled(flow: Flow, saver: AsyncSqliteSaver, bodies: set[asyncio.Task[Any]]) -> Any:
+def _compiled(flow: Flow, saver: BaseCheckpointSaver[Any], bodies: set[asyncio.Task[Any]]) -> Any:
     declare: Any = task  # its overloads know no task that takes nothing
     tasks = {name: declare(name=name)(_body(flow, name, bodies)) for name in flow.checked.order}
 
@@ -138,13 +143,21 @@ def _body(flow: Flow, name: str, bodies: set[asyncio.Task[Any]]) -> Callable[[],
     return body
 
 
+def _saver(database: Database) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
+    if isinstance(database, SqliteDatabase):
+        return _sqlite_saver(database, _PlainSerializer())
+    module = import_for_postgres("sensorium.graph.postgres_saver")
+    return cast(
+        "AbstractAsyncContextManager[BaseCheckpointSaver[Any]]", module.postgres_saver(database, _PlainSerializer())
+    )
+
+
 @asynccontextmanager
-async def _saver(database: Database) -> AsyncGenerator[AsyncSqliteSaver]:
+async def _sqlite_saver(database: SqliteDatabase, serde: JsonPlusSerializer) -> AsyncGenerator[AsyncSqliteSaver]:
     """A saver whose connection is closed before the loop is, even where opening or closing it is interrupted."""
-    assert isinstance(database, SqliteDatabase)
     path = database.path.with_name("langgraph.sqlite")
     make_database(path)
-    opening = asyncio.ensure_future(_open(path))
+    opening = asyncio.ensure_future(_open(path, serde))
     try:
         saver = await asyncio.shield(opening)
         await saver.setup()
@@ -159,9 +172,9 @@ async def _saver(database: Database) -> AsyncGenerator[AsyncSqliteSaver]:
             raise
 
 
-async def _open(path: Path) -> AsyncSqliteSaver:
+async def _open(path: Path, serde: JsonPlusSerializer) -> AsyncSqliteSaver:
     connection = await aiosqlite.connect(path, timeout=_PATIENCE_S)
-    return AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+    return AsyncSqliteSaver(connection, serde=serde)
 
 
 async def _close(opening: asyncio.Future[AsyncSqliteSaver]) -> None:
@@ -170,6 +183,22 @@ async def _close(opening: asyncio.Future[AsyncSqliteSaver]) -> None:
     async with saver.lock:
         await saver.conn.rollback()
         await saver.conn.close()
+
+
+class _PlainSerializer(JsonPlusSerializer):
+    """Reads plain data alone. LangGraph's own reads round what it blocks; here it is damage, and ends the run."""
+
+    def __init__(self) -> None:
+        super().__init__(allowed_msgpack_modules=None, __unpack_ext_hook__=_refuse)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        if data[0] not in ("null", "msgpack"):
+            raise ValueError(f"a checkpoint holds no {data[0]}")
+        return super().loads_typed(data)
+
+
+def _refuse(kind: int, data: bytes) -> Any:
+    raise ValueError("a checkpoint names no types and callables")
 
 
 def _require_strict() -> None:

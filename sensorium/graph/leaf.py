@@ -186,9 +186,11 @@ async def kept(context: CallContext, key: str) -> dict[str, Value] | None:
     """The outputs kept under a key; None where there are none, or where their media are gone from the store.
 
     Raises:
-        OperatorError: The database cannot be read, or the disk takes no note that the media are in use.
+        OperatorError: The database cannot be read, or let go of the run, or the disk takes no note that the media are
+            in use.
     """
     results, owner = context.services.results, context.owner
+    results.require_going_on(context.run)
     own = owner.fresh or owner is not context.lineage
     found = await results.find(key, runs=context.lineage.chain(context.node)) if own else []
     if not found and not owner.fresh:

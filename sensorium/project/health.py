@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,7 @@ def examine(project: Project) -> list[Finding]:
     return [
         Finding("sensorium", "good", f"{sensorium.__version__}, Python {platform.python_version()}, {sys.platform}"),
         _home(project),
+        _database(project),
         *_faults(project),
         Finding("profile", "good", f"{project.profile_name}, device auto is {choose_device('auto')}"),
         *_checkpoints(project),
@@ -54,6 +56,15 @@ def _home(project: Project) -> Finding:
         return Finding("home", "good", says)
     right = f"free {_LOW_DISK_BYTES / _GIB:.0f} GiB, or set SENSORIUM_HOME to a folder on a larger disk"
     return Finding("home", "missing", f"{says}; {right}")
+
+
+def _database(project: Project) -> Finding:
+    try:
+        with closing(project.database) as database:
+            database.execute("SELECT 1")
+            return Finding("database", "good", f"{database.place} answers")
+    except SensoriumError as error:
+        return Finding("database", "missing", str(error))
 
 
 def _faults(project: Project) -> list[Finding]:

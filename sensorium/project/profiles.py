@@ -46,6 +46,7 @@ def _fold(base: Profile, top: Profile) -> Profile:
         models={**base.models, **top.models},
         tools={**base.tools, **top.tools},
         limits=Limits(**limits),
+        database=top.database or base.database,
         allow=[*base.allow, *(name for name in top.allow if name not in base.allow)],
     )
 

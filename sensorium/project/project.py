@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sensorium.checkpoint import Checkpoints
-from sensorium.database import Database, SqliteDatabase
+from sensorium.database import Database, open_database
 from sensorium.errors import AuthorError, CallerError, Fault, OperatorError
 from sensorium.graph import Graph, Result, RunOptions
 from sensorium.graph.services import Placed
@@ -30,7 +30,7 @@ from sensorium.spec.check import check
 from sensorium.spec.manifest import Manifest
 from sensorium.spec.nearest import closest
 from sensorium.spec.projectfile import Limits, ModelSetting, Profile, ProjectFile, ToolSetting
-from sensorium.spec.read import GraphSource, read_project, survey_graph, survey_graph_text
+from sensorium.spec.read import GraphSource, expand_environment, read_project, survey_graph, survey_graph_text
 from sensorium.store import Store
 
 __all__ = ["Project", "load"]
@@ -93,7 +93,12 @@ class Project:
 
     @property
     def database(self) -> Database:
-        """Where results and runs are kept."""
+        """Where results and runs are kept: `SENSORIUM_DATABASE`, else the profile's database, else a file in the home.
+
+        Raises:
+            AuthorError: The profile's database names a variable that is not set.
+            OperatorError: It is no URL or path of a database.
+        """
         return self._database
 
     @property
@@ -111,7 +116,16 @@ class Project:
 
     @cached_property
     def _database(self) -> Database:
-        return SqliteDatabase(self.home / "runs.sqlite")
+        return open_database(self._database_place())
+
+    def _database_place(self) -> str | Path:
+        told = os.environ.get("SENSORIUM_DATABASE")
+        if told:
+            return told
+        if self.profile.database is None:
+            return self.home / "runs.sqlite"
+        named = expand_environment(self.profile.database, os.environ)
+        return named if "://" in named else (self.folder or self.box) / Path(named).expanduser()
 
     @cached_property
     def _results(self) -> Results:
@@ -226,7 +240,8 @@ class Project:
         self._models.clear()
         await self.worker_host.close()
         await self.inline_host.close()
-        self.database.close()
+        if "_database" in vars(self):
+            self._database.close()
 
     async def run_once(self, graph: Graph, inputs: dict[str, Value], options: RunOptions) -> Result:
         """One run, after which hosts and models are let go."""

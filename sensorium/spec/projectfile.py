@@ -69,6 +69,8 @@ class Profile(Declared):
     models: dict[Name, ModelSetting] = {}
     tools: dict[Name, ToolSetting] = {}
     limits: Limits = Limits()
+    database: Annotated[str, Field(min_length=1)] | None = None
+    """URL of a PostgreSQL database, best as `${env:NAME}`, or the path of an SQLite file."""
     allow: list[Name] = []
     """Tools with effects that a language model may call without asking a person."""
 

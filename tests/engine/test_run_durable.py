@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,11 +16,13 @@ import ormsgpack
 import pytest
 import pytest_asyncio
 
+from sensorium.database import open_database
 from sensorium.errors import CallerError, OperatorError
 from sensorium.events import Event, NodeFinished, NodeStarted, RunId
 from sensorium.graph import Graph, RunOptions
 from sensorium.parts import Image, Number, Text
 from sensorium.testing import Scratch
+from tests.engine.chain import NUM_STEPS, completed_calls, run_child, start_child, write_chain
 from tests.engine.door import Door, door
 
 __all__ = ["door"]
@@ -243,7 +243,8 @@ async def test_a_disk_that_takes_no_run_is_an_operators_matter(project: Scratch)
 
 def calling(module: str, name: str, argument: str) -> bytes:
     """What a permissive reader of checkpoints would call `module.name(argument)` for."""
-    from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG  # the engine imports LangGraph first
+    importlib.import_module("sensorium.graph.compile")  # imported by anybody else first, LangGraph stays unsafe
+    from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG
 
     return ormsgpack.packb(ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, ormsgpack.packb((module, name, argument))))
 
@@ -256,7 +257,6 @@ async def test_a_checkpoint_that_names_a_callable_has_nothing_called(project: Sc
     with database:
         row = calling("os", "mkdir", str(mark))
         database.execute("UPDATE checkpoints SET type = 'msgpack', checkpoint = ?", (row,))
-        database.execute("UPDATE writes SET type = 'msgpack', value = ?", (row,))
     database.close()
     with pytest.raises(OperatorError, match="cannot be read"):
         await graph.arun(words="hey", options=RunOptions(run=first.run))
@@ -316,89 +316,38 @@ async def test_a_node_begins_as_soon_as_its_own_input_is_there(project: Scratch,
     assert order.index("NodeFinished late") < order.index("NodeFinished slow")
 
 
-CHILD = """
-import asyncio, sys
-from pathlib import Path
-from sensorium.events import RunId
-from sensorium.graph import RunOptions
-from sensorium.testing import Scratch
-
-async def main(home):
-    project = Scratch(home)
-    tools = home / "given"
-    for folder in sorted(tools.iterdir()):
-        project.tool_folder(folder)
-    graph = project.graph((home / "graph.yaml").read_text())
-    print("READY", flush=True)
-    result = await graph.arun(start=0, options=RunOptions(run=RunId("killed")))
-    print("DONE", result.end.value, flush=True)
-
-asyncio.run(main(Path(sys.argv[1])))
-"""
-STEP = """
-import os
-from pathlib import Path
-
-class Step:
-    def setup(self, checkpoints, device): ...
-
-    def run(self, batch):
-        for call in batch:
-            log = os.open(Path(__file__).parents[2] / "calls.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            os.write(log, f"{call['number']:g}\\n".encode())
-            os.close(log)
-            os.write(1, b"CALL\\n")
-        return [{"number": call["number"] + 1} for call in batch]
-
-    def close(self): ...
-"""
-NUM_STEPS = 10
-
-
-def test_a_killed_run_repeats_no_completed_call(tmp_path: Path) -> None:
-    folder = tmp_path / "given" / "step"
-    folder.mkdir(parents=True)
-    (folder / "worker.py").write_text(STEP)
-    (folder / "tool.yaml").write_text(
-        "name: step\nabout: Adds one.\ninputs: {number: number}\noutputs: {number: number}\neffects: true\n"
-    )
-    wires = ["$start", *(f"$n{index}.number" for index in range(NUM_STEPS - 1))]
-    nodes = "".join(f"  n{index}: {{tool: step, with: {{number: {wire}}}}}\n" for index, wire in enumerate(wires))
-    (tmp_path / "graph.yaml").write_text(
-        f"name: chain\ninputs: {{start: number}}\nnodes:\n{nodes}outputs: {{end: $n{NUM_STEPS - 1}.number}}\n"
-    )
-    log = tmp_path / "calls.log"
-    _, was_killed = run_child(tmp_path, kill_after=NUM_STEPS // 2)
-    out, _ = run_child(tmp_path, kill_after=sys.maxsize)
+def test_a_killed_run_repeats_no_completed_call(tmp_path: Path, place: str) -> None:
+    write_chain(tmp_path)
+    _, was_killed = run_child(tmp_path, place, kill_after=NUM_STEPS // 2)
+    out, _ = run_child(tmp_path, place, kill_after=sys.maxsize)
     assert was_killed
     assert f"DONE {NUM_STEPS}.0" in out
-    begun = log.read_text().split()
+    begun = (tmp_path / "calls.log").read_text().split()
     assert set(begun) == {str(index) for index in range(NUM_STEPS)}
-    completed = completed_calls(tmp_path)
-    assert completed == NUM_STEPS
+    assert completed_calls(place) == NUM_STEPS
     assert len(begun) <= NUM_STEPS + 1, "a call in flight when killed may recur, no other"
 
 
-def run_child(home: Path, kill_after: int) -> tuple[str, bool]:
-    """Runs the chain until it has told of so many calls, and kills the process then."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE, text=True, env=environment
-    ) as child:
-        assert child.stdout is not None
-        said: list[str] = []
-        for line in child.stdout:
-            said.append(line)
-            if said.count("CALL\n") == kill_after:
-                child.send_signal(signal.SIGKILL)
-        return "".join(said), child.wait() == -signal.SIGKILL
+def test_a_killed_run_whose_nodes_name_a_callable_does_not_go_on(tmp_path: Path, place: str) -> None:
+    write_chain(tmp_path)
+    run_child(tmp_path, place, kill_after=NUM_STEPS // 2)
+    mark = tmp_path / "called"
+    assert change_writes(place, calling("os", "mkdir", str(mark))) > 0
+    with start_child(tmp_path, place, errors=subprocess.PIPE) as child:
+        out, errors = child.communicate()
+    assert out == "READY\n"
+    assert "of run killed cannot be read" in errors
+    assert not mark.exists()
 
 
-def completed_calls(home: Path) -> int:
-    with sqlite3.connect(home / "runs.sqlite") as database:
-        (count,) = database.execute("SELECT count(*) FROM sensorium_results WHERE run = 'killed'").fetchone()
+def change_writes(place: str, row: bytes) -> int:
+    """Puts a row where LangGraph keeps what nodes of a run that has not ended gave; how many there were."""
+    is_file = "://" not in place
+    database = open_database(Path(place).with_name("langgraph.sqlite") if is_file else place)
+    table, column = ("writes", "value") if is_file else ("checkpoint_writes", "blob")
+    changed = database.execute(f"UPDATE {table} SET type = 'msgpack', {column} = ? RETURNING idx", (row,))
     database.close()
-    return int(count)
+    return len(changed)
 
 
 async def test_numbers_come_back_from_the_store_as_they_went_in(project: Scratch) -> None:
