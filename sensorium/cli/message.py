@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from sensorium.cli.approver import TerminalApprover, can_ask
 from sensorium.cli.figures import print_figures
 from sensorium.cli.print_json import print_json
 from sensorium.cli.show import exit_code
@@ -15,12 +16,20 @@ from sensorium.errors import SensoriumError
 from sensorium.events import Event, ToolCalled
 from sensorium.graph import Result, RunOptions
 from sensorium.project.conversation import Conversation
+from sensorium.store import Store
 
 __all__ = ["answer_message"]
 
 
 def answer_message(
-    runner: asyncio.Runner, conversation: Conversation, message: str, *, trace: bool, out: Path, json: bool
+    runner: asyncio.Runner,
+    conversation: Conversation,
+    message: str,
+    store: Store,
+    *,
+    trace: bool,
+    out: Path,
+    json: bool,
 ) -> int:
     """Prints the reply to a message, and what came with it; the exit code.
 
@@ -28,6 +37,7 @@ def answer_message(
         runner: Runs the turn.
         conversation: What is talked with.
         message: What the user says.
+        store: Takes what a person gives who is asked for an approval.
         trace: Show exactly what is sent to language models.
         out: Folder for pictures and sound.
         json: Print one JSON object.
@@ -43,7 +53,8 @@ def answer_message(
             calls.append({"tool": event.tool, "status": event.status})
 
     with Watcher(quiet=json, trace=trace, calls_only=True) as watcher:
-        options = RunOptions(on_event=see, raise_on_failure=False)
+        approver = TerminalApprover(watcher, store) if can_ask() and not json else None
+        options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
         try:
             result = runner.run(conversation.turn(message, options))
         except SensoriumError as error:

@@ -13,6 +13,7 @@ from typing import TextIO, cast
 import typer
 
 from sensorium.admit import Admission
+from sensorium.cli.approver import TerminalApprover, can_ask
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.message import answer_message
@@ -71,7 +72,9 @@ def converse(setting: Setting, message: str | None, *, json: bool) -> int:
     with exporting_spans(), door.store.in_use(), asyncio.Runner() as runner:
         try:
             if message is not None:
-                return answer_message(runner, conversation, message, trace=setting.trace, out=setting.out, json=json)
+                return answer_message(
+                    runner, conversation, message, door.store, trace=setting.trace, out=setting.out, json=json
+                )
             talk = Talk(door, conversation, runner, trace=setting.trace, out=setting.out)
             return talk.go_on(piped=not sys.stdin.isatty())
         finally:
@@ -173,7 +176,8 @@ class Talk:
                 watcher.see(event)
 
         with Watcher(trace=self._trace, calls_only=True) as watcher:
-            options = RunOptions(on_event=see, raise_on_failure=False)
+            approver = TerminalApprover(watcher, self._project.store) if can_ask() else None
+            options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
             try:
                 result = self._runner.run(self._conversation.turn(request, options))
             except SensoriumError as error:

@@ -1,0 +1,239 @@
+"""`sensorium runs`, `graph --run`, and questions at the terminal, over a project with one small tool."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Command
+
+TOOL = """
+name: shout
+about: Says a text louder.
+inputs: {text: text, times: "number?"}
+outputs: {text: text}
+"""
+WORKER = """
+class Shout:
+    def setup(self, checkpoints, device): ...
+    def run(self, batch):
+        return [{"text": call["text"].upper() + "!" * int(call.get("times") or 1)} for call in batch]
+    def close(self): ...
+"""
+PUBLISH = """
+sensorium: 1
+name: publish
+inputs: {words: text}
+nodes:
+  first: {tool: shout, with: {text: $words}}
+  send: {tool: shout, with: {text: $first.text}, approve: true}
+outputs: {first: $first.text, sent: $send.text}
+"""
+TWICE = PUBLISH.replace("publish", "twice").replace(
+    "outputs: {", "  too: {tool: shout, with: {text: $words}, approve: true}\noutputs: {too: $too.text, "
+)
+
+
+@pytest.fixture
+def project(elsewhere: Path) -> Path:
+    for path, text in {
+        "tools/shout/tool.yaml": TOOL,
+        "tools/shout/worker.py": WORKER,
+        "graphs/publish.yaml": PUBLISH,
+        "graphs/twice.yaml": TWICE,
+    }.items():
+        place = elsewhere / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return elsewhere
+
+
+def run_of(sensorium: Command, *arguments: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(sensorium(*arguments, "--json").out)
+    return told
+
+
+def paused(sensorium: Command, graph: str = "publish") -> str:
+    ended = sensorium("run", graph, "words=hey", "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["status"], told["error"]["kind"]) == (6, "paused", "paused")
+    return str(told["run"])
+
+
+def test_a_paused_run_goes_on_with_what_a_person_changed(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    ended = sensorium("runs", "resume", "last", "--approve", "--set", "text=you", "--set", "times=3")
+    assert (ended.code, ended.out) == (0, "first: HEY!\nsent: YOU!!!\n")
+    shown = run_of(sensorium, "runs", "show", run)
+    assert (shown["status"], shown["graph"], shown["path"]) == ("done", "publish", str(project / "graphs/publish.yaml"))
+    assert shown["inputs"] == {"words": {"type": "text", "text": "hey"}}
+    (question,) = shown["questions"]
+    assert (question["node"], question["verdict"]) == ("send", "approved")
+    assert question["changed"] == {"text": {"type": "text", "text": "you"}, "times": {"type": "number", "value": 3}}
+
+
+def test_a_refused_run_tells_why_and_exits_with_3(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    ended = sensorium("runs", "resume", run, "--refuse", "--why", "too loud", "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["run"], told["status"]) == (3, run, "refused")
+    assert told["outputs"]["first"] == {"type": "text", "text": "HEY!"}
+    assert sensorium("runs", "resume", run).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--approve", "--refuse"], "opposite things"),
+        (["--set", "text=x"], "give it with --approve"),
+        (["--why", "x", "--approve"], "give it with --refuse"),
+        (["--node", "send"], "--approve or --refuse"),
+        (["--approve", "--node", "sent"], "node 'sent' of run .* asks nothing; did you mean 'send'"),
+        (["--approve", "--set", "texts=x"], "there is no input 'texts'; did you mean text"),
+        (["--approve", "--set", "times=many"], "input times"),
+        (["--approve", "--set", "text"], "'text' is not name=value"),
+    ],
+)
+def test_half_an_answer_is_refused_and_the_question_stays(
+    sensorium: Command, project: Path, arguments: list[str], match: str
+) -> None:
+    run = paused(sensorium)
+    ended = sensorium("runs", "resume", run, *arguments)
+    assert ended.code == 2
+    assert re.search(match, ended.err)
+    shown = run_of(sensorium, "runs", "show", run)
+    assert (shown["status"], shown["questions"][0]["verdict"]) == ("paused", None)
+
+
+def test_where_several_ask_the_answer_names_one(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium, "twice")
+    ended = sensorium("runs", "resume", run, "--approve")
+    assert (ended.code, "asks 2 questions" in ended.err) == (2, True)
+    ended = sensorium("runs", "resume", run, "--approve", "--node", "too")
+    assert (ended.code, "too: HEY!\n" in ended.out) == (6, True)
+    assert sensorium("runs", "resume", run, "--approve").code == 0
+
+
+def test_an_answer_without_a_question_is_refused(sensorium: Command, project: Path) -> None:
+    (project / "tools/shout/worker.py").write_text(WORKER.replace("times", "tims").replace("or 1", "/ 0"))
+    assert sensorium("run", "publish", "words=hey").code == 4
+    ended = sensorium("runs", "resume", "last", "--approve")
+    assert (ended.code, "asks nothing" in ended.err) == (2, True)
+
+
+def test_what_changed_since_is_shown(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    (project / "tools/shout/worker.py").write_text(WORKER.replace('"!"', '"?"'))
+    assert run_of(sensorium, "runs", "show", run)["changes"] == ["tool shout has changed"]
+    ended = sensorium("runs", "resume", run, "--approve")
+    assert "since it began, tool shout has changed" in ended.err
+    assert (ended.code, ended.out) == (6, "first: HEY?\n"), "what was approved is asked no more, since it is another"
+
+
+def test_a_run_of_a_graph_that_is_gone_goes_on_as_it_was(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    (project / "graphs/publish.yaml").unlink()
+    assert sensorium("runs", "resume", run, "--approve").out == "first: HEY!\nsent: HEY!!\n"
+
+
+def test_a_run_goes_on_from_wherever_one_stands(
+    sensorium: Command, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = paused(sensorium)
+    monkeypatch.chdir(tmp_path)
+    assert sensorium("runs", "resume", run, "--approve").code == 0
+
+
+def test_a_fork_is_a_run_of_its_own(sensorium: Command, project: Path) -> None:
+    sensorium("run", "shout", "text=hey")
+    first = run_of(sensorium, "runs", "show", "last")["run"]
+    told = run_of(sensorium, "runs", "fork", first, "--from", "shout")
+    assert (told["status"], told["nodes"][0]["cached"]) == ("done", False)
+    listed = run_of(sensorium, "runs", "list")["runs"]
+    assert [(run["run"], run["parent"]) for run in listed] == [(told["run"], first), (first, None)]
+    ended = sensorium("runs", "fork", first, "--from", "shot")
+    assert (ended.code, "did you mean 'shout'" in ended.err) == (2, True)
+
+
+def test_a_run_is_drawn_with_its_times(sensorium: Command, project: Path) -> None:
+    paused(sensorium)
+    sensorium("runs", "resume", "last", "--approve")
+    drawn = sensorium("graph", "--run", "last").out
+    assert re.search(r"send<br/>tool shout<br/>asks a person<br/>done, \d+\.\d\d s", drawn)
+    assert drawn == sensorium("graph", "publish", "--run", "last").out
+    assert sensorium("graph", "twice", "--run", "last").code == 2
+    assert sensorium("graph").code == 2
+
+
+def test_runs_are_removed_all_or_none(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    assert sensorium("runs", "rm", run, "nobody").code == 2
+    assert run_of(sensorium, "runs", "rm", run)["removed"] == [{"run": run, "results": 1}]
+    assert sensorium("runs", "list").out == "no run was kept\n"
+    assert sensorium("runs", "show", run).code == 2
+
+
+def test_a_run_whose_process_died_is_shown_as_interrupted(sensorium: Command, project: Path, home: Path) -> None:
+    script = "import os, sys; from sensorium.graph import control; from sensorium.cli import main\n"
+    script += "async def die(*_): os._exit(9)\ncontrol.approved = die\nmain()"
+    ended = subprocess.run([sys.executable, "-c", script, "run", "publish", "words=hey"], capture_output=True)
+    assert ended.returncode == 9
+    listed = run_of(sensorium, "runs", "list")["runs"]
+    assert [run["status"] for run in listed] == ["interrupted"]
+    assert "sensorium runs resume" in sensorium("runs", "show", "last").out
+    assert sensorium("runs", "resume", "last").code == 6
+    assert sensorium("runs", "resume", "last", "--approve").code == 0
+
+
+def test_a_run_that_waits_is_kept_by_a_collection(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    sensorium("run", "shout", "text=you")
+    collected = run_of(sensorium, "store", "gc", "--older-than", "0")
+    assert (len(collected["runs"]), run in collected["runs"]) == (1, False)
+    assert sensorium("runs", "resume", run, "--approve").out == "first: HEY!\nsent: HEY!!\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "out"),
+    [
+        (["y"], 0, "sent: HEY!!"),
+        (["times=x", "times=2", "?", "y"], 0, "sent: HEY!!!"),
+        (["n", "too loud"], 3, "a person refused send: too loud"),
+        (["\x04"], 6, "sensorium runs resume"),
+    ],
+)
+@pytest.mark.slow
+def test_a_person_at_the_terminal_is_asked(project: Path, home: Path, typed: list[str], code: int, out: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from sensorium.cli import main; main()", "run", "publish", "words=hey"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        said = ""
+        for line in typed:
+            said += said_until(ours, r"\] $|reason\) $")
+            os.write(ours, line.encode() if line == "\x04" else f"{line}\n".encode())
+        said += said_until(ours, None)
+        assert process.wait(30) == code, said
+    os.close(ours)
+    assert out in " ".join(said.split())
+
+
+def said_until(terminal: int, wanted: str | None) -> str:
+    """What a process says until the end matches, or until it ends."""
+    said = ""
+    with suppress(OSError):  # the other side is closed
+        while select.select([terminal], [], [], 30)[0] and (data := os.read(terminal, 4096)):
+            said += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode())
+            if wanted is not None and re.search(wanted, said):
+                break
+    return said
