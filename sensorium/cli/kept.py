@@ -43,6 +43,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "status": summary.status,
         "began": _iso(summary.began_s),
         "ended": None if summary.ended_s is None else _iso(summary.ended_s),
+        "seconds": summary.seconds,
         "parent": summary.parent,
         "trouble": summary.trouble,
     }
@@ -54,7 +55,9 @@ def print_details(details: RunDetails) -> None:
     typer.echo(f"run      {summary.run}")
     typer.echo(f"graph    {summary.graph}" + (f"  {beginning.path}" if beginning.path else ""))
     typer.echo(f"status   {summary.status}")
-    typer.echo(f"began    {_clock(summary.began_s)}, took {_took(summary)}".removesuffix(", took "))
+    typer.echo(f"began    {_clock(summary.began_s)}")
+    if summary.ended_s is not None:
+        typer.echo(f"ended    {_clock(summary.ended_s)}, its last attempt after {_took(summary)}")
     how = [f"profile {beginning.profile}"] if beginning.profile else []
     how += [f"seed {beginning.seed}"] if beginning.seed is not None else []
     how += ["fresh"] if beginning.fresh else []
@@ -128,7 +131,7 @@ def _print_values(title: str, values: Mapping[str, Value]) -> None:
 
 
 def _took(summary: RunSummary) -> str:
-    return "" if summary.ended_s is None else f"{max(0.0, summary.ended_s - summary.began_s):.1f} s"
+    return "" if summary.seconds is None else f"{summary.seconds:.1f} s"
 
 
 def _clock(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from sensorium.errors import CallerError
@@ -10,7 +12,7 @@ from sensorium.parts import BlobPlace, decode_values, encode_values
 from sensorium.runs import End, RunRecord
 from sensorium.spec.ports import PortType
 
-__all__ = ["end_of", "result_of"]
+__all__ = ["end_of", "result_of", "seconds_of"]
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -18,6 +20,10 @@ class _Report(msgspec.Struct, frozen=True):
     types: dict[str, str]
     seconds: float
     error: ErrorReport | None
+
+
+class _Seconds(msgspec.Struct, frozen=True):
+    seconds: float
 
 
 def end_of(result: Result) -> End:
@@ -49,4 +55,12 @@ def result_of(record: RunRecord, place: BlobPlace) -> Result:
             f"the result of run {record.run} is damaged, or of another version of Sensorium: {error}; run its graph "
             "again: calls that were completed are not made again"
         ) from error
-    return Result(record.run, record.graph, end.status, outputs, types, report.nodes, report.seconds, report.error)
+    ordered = {port: outputs.get(port) for port in types}
+    return Result(record.run, record.graph, end.status, ordered, types, report.nodes, report.seconds, report.error)
+
+
+def seconds_of(record: RunRecord) -> float | None:
+    """How long the last attempt of a run took; None of a run that has not ended, or where that cannot be read."""
+    with suppress(msgspec.MsgspecError):
+        return None if record.end is None else msgspec.json.decode(record.end.report, type=_Seconds).seconds
+    return None

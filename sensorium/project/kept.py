@@ -11,7 +11,7 @@ from sensorium.errors import CallerError, SensoriumError
 from sensorium.events import RunId, RunStatus
 from sensorium.graph import Graph, Result
 from sensorium.graph.identities import changes, identities_of
-from sensorium.graph.record import result_of
+from sensorium.graph.record import result_of, seconds_of
 from sensorium.graph.resume import read_values
 from sensorium.graph.save import describe
 from sensorium.parts import Value
@@ -46,6 +46,8 @@ class RunSummary:
     began_s: float
     """Seconds since 1970."""
     ended_s: float | None
+    seconds: float | None
+    """How long its last attempt took; None while it has not ended."""
     parent: RunId | None
     """The run that it was forked from."""
     trouble: str | None
@@ -153,7 +155,9 @@ def summarise(door: Project, record: RunRecord) -> RunSummary:
         parent = record.beginning().parent
     except SensoriumError as error:
         trouble = str(error)
-    return RunSummary(record.run, record.graph, status, record.began_s, record.ended_s, parent, trouble)
+    return RunSummary(
+        record.run, record.graph, status, record.began_s, record.ended_s, seconds_of(record), parent, trouble
+    )
 
 
 async def look_at(door: Project, record: RunRecord) -> RunDetails:

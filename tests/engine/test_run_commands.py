@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from sensorium.project.start import write_template
 from tests.conftest import Command
+from tests.snippets import ROOT, snippet
 
 TOOL = """
 name: shout
@@ -80,6 +82,14 @@ def test_a_paused_run_goes_on_with_what_a_person_changed(sensorium: Command, pro
     (question,) = shown["questions"]
     assert (question["node"], question["verdict"]) == ("send", "approved")
     assert question["changed"] == {"text": {"type": "text", "text": "you"}, "times": {"type": "number", "value": 3}}
+
+
+def test_the_graph_of_the_docs_pauses_and_goes_on(sensorium: Command, elsewhere: Path) -> None:
+    write_template(elsewhere / "mine")
+    (elsewhere / "mine/graphs/publish.yaml").write_text(snippet("publish.yaml", ROOT / "docs/runs.md"))
+    assert sensorium("run", "publish", "words=hello", "--project", elsewhere / "mine").code == 6
+    ended = sensorium("runs", "resume", "last", "--approve", "--set", "text=good evening")
+    assert ended.out == "draft: HELLO!\ncount: ONE TWO!!\nsent: GOOD EVENING!!!\n"
 
 
 def test_a_refused_run_tells_why_and_exits_with_3(sensorium: Command, project: Path) -> None:
