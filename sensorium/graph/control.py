@@ -93,6 +93,7 @@ class Control:
             if node.spec.approve:
                 inputs = await _approved(node, inputs, read, context)
             if begun_s is None:
+                began_s = perf_counter()
                 context.emit(NodeStarted(context.run, context.node, callee_of(node)))
             context.tally.take(inputs)
             answer = await answered(inputs)

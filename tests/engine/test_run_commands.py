@@ -224,18 +224,60 @@ def test_a_run_that_waits_is_kept_by_a_collection(sensorium: Command, project: P
 )
 @pytest.mark.slow
 def test_a_person_at_the_terminal_is_asked(project: Path, home: Path, typed: list[str], code: int, out: str) -> None:
+    ended, screen = at_terminal(["run", "publish", "words=hey"], typed)
+    assert (ended, out in screen) == (code, True), screen
+
+
+ACTING = {
+    "sensorium.yaml": """
+sensorium: 1
+name: acting
+profile: quiet
+profiles:
+  quiet:
+    models: {central: {backend: scripted, replies: [shout, '{"text": "hey"}', answer, "It is said."]}}
+    limits: {keep_warm_s: 0}
+""",
+    "tools/shout/tool.yaml": f"{TOOL}effects: true\n",
+    "agents/crier/agent.yaml": "{name: crier, about: Cries., tools: [shout], inputs: {request: text, history: data?}}",
+    "agents/crier/prompt.md": "Cry.",
+    "graphs/talk.yaml": """
+sensorium: 1
+name: talk
+inputs: {request: text, history: "data?"}
+nodes: {think: {agent: crier, with: {request: $request, history: $history}}}
+outputs: {answer: $think.answer}
+""",
+}
+
+
+@pytest.mark.parametrize(("typed", "said"), [("y", "It is said."), ("n", "a person refused shout")])
+@pytest.mark.slow
+def test_in_chat_a_call_that_acts_is_asked_for(project: Path, home: Path, typed: str, said: str) -> None:
+    for path, text in ACTING.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    lines = ["Cry hey", typed, *([""] if typed == "n" else []), "/quit"]
+    code, screen = at_terminal(["chat", "--graph", "talk"], lines)
+    assert "think wants to call tool shout with" in screen
+    assert said in screen
+    assert code == 0
+
+
+def at_terminal(arguments: list[str], lines: list[str]) -> tuple[int, str]:
+    """How a command ended, and all that was to be seen, where a person types a line whenever one is asked for."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", "from sensorium.cli import main; main()", "run", "publish", "words=hey"]
+    command = [sys.executable, "-c", "from sensorium.cli import main; main()", *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
         os.close(theirs)
         said = ""
-        for line in typed:
-            said += said_until(ours, r"\] $|reason\) $")
+        for line in lines:
+            said += said_until(ours, r"(\] |reason\) |> )$")
             os.write(ours, line.encode() if line == "\x04" else f"{line}\n".encode())
         said += said_until(ours, None)
-        assert process.wait(30) == code, said
+        code = process.wait(30)
     os.close(ours)
-    assert out in " ".join(said.split())
+    return code, " ".join(said.split())
 
 
 def said_until(terminal: int, wanted: str | None) -> str:
