@@ -135,7 +135,7 @@ class Host(Protocol):
         Args:
             binding: The tool; loaded first where it is not.
             inputs: Value of each input port; list ports hold tuples.
-            key: Identity of the call, the same when the call is made again.
+            key: Identity of the call, the same when the call is made again. A tool that acts on the world is given it.
             deadline_s: Seconds that the call may take from now, loading and waiting included; `binding.call_s` for
                 its time in `run` alone where None.
 

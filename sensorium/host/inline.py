@@ -38,6 +38,7 @@ _Outcome: TypeAlias = Progress | Item | Done | _Started | SensoriumError
 @dataclass(slots=True, eq=False)
 class _Job:
     inputs: dict[str, Value]
+    key: str
     outcomes: asyncio.Queue[_Outcome] = field(default_factory=asyncio.Queue[_Outcome])
     is_cancelled: bool = False
 
@@ -74,7 +75,7 @@ class InlineHost:
         clock = Clock(binding, deadline_s)
         checked = check_inputs(binding.spec, inputs)
         bench = await clock.hold(self._bench(binding), "was not loaded")
-        async with contextlib.aclosing(bench.events(checked, clock)) as events:
+        async with contextlib.aclosing(bench.events(checked, key if binding.spec.effects else "", clock)) as events:
             async for event in events:
                 yield event
 
@@ -155,10 +156,10 @@ class _Bench:
             binding.spec.name, binding.identity, None, binding.device, self._began_s, idle_s, self._calls, 0
         )
 
-    async def events(self, inputs: dict[str, Value], clock: Clock) -> AsyncGenerator[HostEvent, None]:
+    async def events(self, inputs: dict[str, Value], key: str, clock: Clock) -> AsyncGenerator[HostEvent, None]:
         """What becomes of one call."""
         await clock.hold(self._slots.acquire(), "was still waiting for its turn")
-        job = _Job(inputs)
+        job = _Job(inputs, key)
         self._calls += 1
         self._gatherer.add(job)
         doing = "was still waiting for its turn"
@@ -283,7 +284,7 @@ def _spot(binding: Binding) -> _Spot:
 
 
 def _loader(job: _Job, ports: Mapping[str, PortType]) -> Callable[[], dict[str, object]]:
-    return lambda: native_inputs(job.inputs, ports)
+    return lambda: native_inputs(job.inputs, ports, job.key)
 
 
 def _setup_error(binding: Binding, error: BaseException) -> SensoriumError:

@@ -110,7 +110,7 @@ class Link:
         """Tells the worker that calls will come."""
         self._connection.say(Attach(keep_warm_s))
 
-    def send(self, inputs: bytes, paths: dict[str, str]) -> Sent:
+    def send(self, inputs: bytes, paths: dict[str, str], key: str) -> Sent:
         """Sends a call. A slot must have been taken for it; it is given back when the call is over.
 
         Raises:
@@ -118,7 +118,7 @@ class Link:
         """
         sent = Sent(next(self._numbers))
         try:
-            body = encode(CallMessage(sent.number, inputs, paths))
+            body = encode(CallMessage(sent.number, inputs, paths, key))
         except ValueError:
             self.slots.release()
             raise

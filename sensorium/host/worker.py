@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import psutil
 
@@ -28,6 +28,14 @@ _INSPECT_S = 2.0
 
 _Spot: TypeAlias = tuple[Path, asyncio.AbstractEventLoop]
 """A worker's directory, and the event loop whose connection it is: a connection serves no other loop."""
+
+
+class _Call(NamedTuple):
+    """A call as a worker hears it."""
+
+    body: bytes
+    paths: dict[str, str]
+    key: str
 
 
 class WorkerHost:
@@ -66,13 +74,11 @@ class WorkerHost:
         clock = Clock(binding, deadline_s)
         checked = check_inputs(binding.spec, inputs)
         paths = {blob.digest: str(blob.path.absolute()) for blob in blobs_of(checked)}
-        body = encode_values(checked)
+        message = _Call(encode_values(checked), paths, key if binding.spec.effects else "")
         for is_last_try in (False, True):
             attempt = Attempt(binding, self._store, clock)
             try:
-                async with contextlib.aclosing(
-                    attempt.events(lambda: self._begin(binding, body, paths, clock))
-                ) as events:
+                async with contextlib.aclosing(attempt.events(lambda: self._begin(binding, message, clock))) as events:
                     async for event in events:
                         yield event
                 return
@@ -124,11 +130,11 @@ class WorkerHost:
     def _wait_s(self, place: Path) -> float:
         return self._grace_s if self._bindings[place].keep_warm_s == 0 else 0.0
 
-    async def _begin(self, binding: Binding, body: bytes, paths: dict[str, str], clock: Clock) -> tuple[Link, Sent]:
+    async def _begin(self, binding: Binding, message: _Call, clock: Clock) -> tuple[Link, Sent]:
         link = await clock.hold(self._link(binding), "was not loaded")
         await clock.hold(link.slots.acquire(), "was still waiting for its turn")
         try:
-            return link, link.send(body, paths)
+            return link, link.send(message.body, message.paths, message.key)
         except ValueError as error:
             raise failure_error(binding.spec, "caller", f"its inputs are too large: {error}") from None
 

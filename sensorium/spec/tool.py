@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sensorium.spec.declared import CheckpointName, Declared, Name, PortName, TypeText
-from sensorium.spec.ports import PortType, Signature
+from sensorium.spec.ports import IDEMPOTENCY_KEY, PortType, Signature
 
 __all__ = ["BatchSpec", "OutputSpec", "ToolSpec"]
 
@@ -45,8 +45,16 @@ class ToolSpec(Declared):
     environment: str | None = None
     """A requirements file beside `tool.yaml`: the tool then runs in a virtual environment of its own."""
     effects: bool = False
-    """Whether the tool acts on the world outside: such a call is never reused, and asks a person first when a language
-    model chose it."""
+    """Whether the tool acts on the world outside: such a call is never reused, asks a person first when a language
+    model chose it, and brings its `idempotency_key`, the same where the call is made again after a crash."""
+
+    @model_validator(mode="after")
+    def _leaves_the_key_free(self) -> Self:
+        if self.effects and IDEMPOTENCY_KEY in self.inputs:
+            raise ValueError(
+                f"a tool with effects gets {IDEMPOTENCY_KEY!r} besides its inputs; call this one otherwise"
+            )
+        return self
 
     @property
     def signature(self) -> Signature:

@@ -10,6 +10,9 @@ A worker is one class with three methods:
 result of a call that failed is None. Values are native: text `str`, number `float`, flag `bool`, data JSON, image
 `PIL.Image`, audio `(float32 mono in -1...1, rate in Hz)`, masks bool [n, height, width], boxes float32 [n, 4] as
 x0 y0 x1 y1 in pixels, points float32 [n, 2], segments `[(start_s, end_s, text)]`, latent an array.
+
+A call of a tool with `effects: true` also holds `idempotency_key`, a text that is the same where the call is made
+again: a process may have died between what it did and the moment when its result was kept.
 """
 
 from __future__ import annotations

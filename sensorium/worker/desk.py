@@ -47,13 +47,14 @@ _LOG_TICK_S = 2.0
 class Job:
     """A call at the desk."""
 
-    __slots__ = ("guest", "inputs", "is_cancelled", "is_told", "number", "paths")
+    __slots__ = ("guest", "inputs", "is_cancelled", "is_told", "key", "number", "paths")
 
     def __init__(self, guest: Guest, message: CallMessage) -> None:
         self.guest = guest
         self.number = message.call
         self.inputs = message.inputs
         self.paths = message.paths
+        self.key = message.key
         self.is_cancelled = False
         """Read by the tool's thread between two yields."""
         self.is_told = False

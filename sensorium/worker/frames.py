@@ -94,6 +94,8 @@ class CallMessage(_Message, frozen=True, tag="call"):
     """As `parts.encode_values` writes them."""
     paths: dict[str, str]
     """File of each blob."""
+    key: str = ""
+    """What a tool that acts on the world knows the call again by; empty for any other tool."""
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):

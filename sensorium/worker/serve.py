@@ -111,7 +111,7 @@ class _Process:
         end_process(1)
 
     def _loader(self, job: Job) -> Callable[[], dict[str, object]]:
-        return lambda: native_inputs(decode_values(job.inputs, _Files(job.paths)), self._inputs)
+        return lambda: native_inputs(decode_values(job.inputs, _Files(job.paths)), self._inputs, job.key)
 
     def _end(self, tool: Tool) -> None:
         faulthandler.dump_traceback_later(self._start.grace_s, exit=True)

@@ -29,7 +29,7 @@ from sensorium.parts import (
     Text,
     Value,
 )
-from sensorium.spec.ports import PortType
+from sensorium.spec.ports import IDEMPOTENCY_KEY, PortType
 
 __all__ = ["MAX_VALUE_BYTES", "Keep", "OutputPorts", "WrongOutput", "native_inputs"]
 
@@ -46,13 +46,14 @@ class WrongOutput(Exception):
     """A tool's output does not fit its port; the message says what was found and what would be right."""
 
 
-def native_inputs(values: Mapping[str, Value], ports: Mapping[str, PortType]) -> dict[str, object]:
-    """A native value for each input port; None where an optional port holds nothing.
+def native_inputs(values: Mapping[str, Value], ports: Mapping[str, PortType], key: str) -> dict[str, object]:
+    """A native value for each input port, None where an optional port holds nothing; and the key, where there is one.
 
     Raises:
         Exception: Whatever reading a blob or decoding it raises.
     """
-    return {port: _native_value(values.get(port)) for port in ports}
+    native = {port: _native_value(values.get(port)) for port in ports}
+    return {**native, IDEMPOTENCY_KEY: key} if key else native
 
 
 def _native_value(value: Value) -> object:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import ormsgpack
@@ -102,6 +103,39 @@ async def test_a_seed_a_fresh_run_and_other_inputs_are_calls_of_their_own(projec
     ):
         await graph.arun(words=words, options=options)
     assert calls(project) == ["hey", "hey", "hey", "ho"]
+
+
+class Keyed:
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[Inputs]) -> list[Outputs]:
+        return [{"text": f"{call['text']} {call.get('idempotency_key')}"} for call in batch]
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("host", ["inline", pytest.param("worker", marks=pytest.mark.slow)])
+async def test_a_tool_with_effects_knows_a_call_again(tmp_path: Path, host: Literal["inline", "worker"]) -> None:
+    project = Scratch(tmp_path, host=host)
+    for name, effects in (("keyed", True), ("plain", False)):
+        project.tool(name, Keyed, inputs={"text": "text"}, outputs={"text": "text"}, effects=effects)
+    graph = project.graph("""
+        name: keys
+        inputs: {words: text}
+        nodes:
+          one: {tool: keyed, with: {text: $words}}
+          two: {tool: keyed, with: {text: $words}}
+          plain: {tool: plain, with: {text: $words}}
+        outputs: {one: $one.text, two: $two.text, plain: $plain.text}
+    """)
+    first = await graph.arun(words="hey")
+    assert first.plain == Text("hey None")
+    assert re.fullmatch("hey [0-9a-f]{64}", first.one.value)
+    assert first.two != first.one
+    project.database.execute("DELETE FROM sensorium_results WHERE node = ?", ("one",))
+    assert (await graph.arun(words="hey", options=RunOptions(run=first.run))).one == first.one
+    assert (await graph.arun(words="hey")).one != first.one
+    await project.close()
 
 
 async def test_tools_with_effects_and_nodes_without_cache_are_called_in_every_run(project: Scratch) -> None:

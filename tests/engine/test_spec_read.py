@@ -47,6 +47,18 @@ def test_a_tool_says_all_that_is_wrong_with_its_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_a_tool_with_effects_leaves_the_key_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "send"
+    folder.mkdir()
+    (folder / "worker.py").touch()
+    text = "{name: send, about: Sends., inputs: {idempotency_key: text}, outputs: {text: text}, effects: EFFECTS}"
+    (folder / "tool.yaml").write_text(text.replace("EFFECTS", "false"))
+    read_tool(folder)
+    (folder / "tool.yaml").write_text(text.replace("EFFECTS", "true"))
+    with pytest.raises(AuthorError, match="gets 'idempotency_key' besides its inputs; choose another name"):
+        read_tool(folder)
+
+
 def test_every_fault_of_a_tool_file_has_its_place(tmp_path: Path) -> None:
     text = """\
 name: shout
