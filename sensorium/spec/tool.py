@@ -51,9 +51,7 @@ class ToolSpec(Declared):
     @model_validator(mode="after")
     def _leaves_the_key_free(self) -> Self:
         if self.effects and IDEMPOTENCY_KEY in self.inputs:
-            raise ValueError(
-                f"a tool with effects gets {IDEMPOTENCY_KEY!r} besides its inputs; call this one otherwise"
-            )
+            raise ValueError(f"a tool with effects gets {IDEMPOTENCY_KEY!r} besides its inputs; choose another name")
         return self
 
     @property
