@@ -16,7 +16,10 @@ from sensorium.model.contract import Ask, Message
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
-__all__ = ["Prompts"]
+__all__ = ["FOUND_NOTHING", "Prompts"]
+
+FOUND_NOTHING = "found nothing"
+"""What a model, and the user, is told of a call that brought nothing."""
 
 """The choice to call no tool."""
 _CHOICE_TOKENS = 32
@@ -110,6 +113,8 @@ def _results(task: Task, calls: Sequence[Call], notes: Sequence[str]) -> str:
 
 
 def _result(call: Call) -> str:
+    if call.found_nothing:
+        return fence(call.tool, FOUND_NOTHING)
     return fence(f"{call.tool} failed" if call.failed else call.tool, call.failed or render_all(call.outputs))
 
 

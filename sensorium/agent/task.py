@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from sensorium.agent.empty import found_nothing
 from sensorium.agent.hand import Hand
 from sensorium.agent.render import cut, render
 from sensorium.errors import CallerError
@@ -27,6 +28,11 @@ class Call:
     outputs: Mapping[str, Value]
     failed: str = ""
     """Why it failed; empty where it did not."""
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether it ended well, and brought nothing."""
+        return not self.failed and found_nothing(self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
