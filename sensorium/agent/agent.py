@@ -13,7 +13,7 @@ from sensorium.agent.frontier import Offer, needs, offer, producers
 from sensorium.agent.prompts import FOUND_NOTHING, Prompts
 from sensorium.agent.script import Script
 from sensorium.agent.sentences import Sentences, split
-from sensorium.agent.task import HISTORY_CHARS, Call, Task
+from sensorium.agent.task import HISTORY_CHARS, Call, Task, fruitless
 from sensorium.agent.toolbox import Card, Toolbox
 from sensorium.errors import CallerError, ModelError, OperatorError, RefusedError, ToolError
 from sensorium.model.contract import Ask, Model, Piece, Reply
@@ -206,11 +206,10 @@ class Agent:
 
     def _reservation(self, calls: Sequence[Call]) -> str:
         """A line behind the answer where tools found nothing, told like the answer: the model may claim otherwise."""
-        last = {call.tool: call for call in calls}
-        empty = [tool for tool, call in last.items() if call.found_nothing]
+        empty = [f"{tool} {FOUND_NOTHING}" for tool in fruitless(calls)]
         if not empty:
             return ""
-        line = f"({'; '.join(f'{tool} {FOUND_NOTHING}' for tool in empty)})"
+        line = f"({'; '.join(empty)})"
         self.tell(f"\n{line}")
         self._pass_on([line])
         return f"\n{line}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -273,3 +274,31 @@ NOTHING: list[tuple[dict[str, Value], bool]] = [
 @pytest.mark.parametrize(("outputs", "is_nothing"), NOTHING)
 def test_what_counts_as_having_found_nothing(outputs: dict[str, Value], is_nothing: bool) -> None:
     assert found_nothing(outputs) is is_nothing
+
+
+SCRIPT = """
+    You help.
+
+    ## Answers
+    find: boxes: 1 box | Where is the dog? => The dog is marked.
+    find: found nothing | Where is the cow? => I could not find a cow.
+"""
+
+
+@pytest.mark.parametrize(
+    ("boxes", "shown", "not_shown"),
+    [
+        (Boxes(()), "I could not find a cow.", "The dog is marked."),
+        (Boxes(((0.0, 0.0, 1.0, 1.0),)), "The dog is marked.", "I could not find a cow."),
+    ],
+)
+async def test_examples_of_having_found_nothing_are_shown_where_that_is_so(
+    image: Image, boxes: Boxes, shown: str, not_shown: str
+) -> None:
+    tools = Tools()
+    tools.add("find", {"image": "image", "phrase": "text"}, {"boxes": "boxes"}, lambda _: {"boxes": boxes})
+    model = ScriptedModel(["find", '{"phrase": "cat"}', "answer", "So."])
+    script = Script.parse(textwrap.dedent(SCRIPT))
+    await Agent(agent(model, tools).spec, script, model, tools).work({"request": Text("The cat?"), "image": image})
+    assert shown in sent(model.asked[-1])
+    assert not_shown not in sent(model.asked[-1])
