@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import typer
+from rich.console import Console
 
 from sensorium.admit import Admission
 from sensorium.cli.approver import TerminalApprover, can_ask
+from sensorium.cli.blocks import print_block
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.message import answer_message
@@ -235,5 +237,6 @@ class Talk:
 
     def _list_tools(self) -> None:
         tools = self._project.catalogue.tools
+        console = Console(markup=False, highlight=False)
         for name in self._project.callable_by(self._conversation.graph):
-            typer.echo(f"{name:<14}{tools[name].spec.about if name in tools else 'is not there'}")
+            print_block(console, name, tools[name].spec.about if name in tools else "is not there")

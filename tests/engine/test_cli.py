@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -183,3 +184,19 @@ def test_a_graph_whose_name_is_taken_by_the_box_is_not_run_as_that_of_the_box(
     )
     ended = sensorium("run", "ask", "request=hello")
     assert (ended.code, "also in the box" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("what", [("list",), ("models", "list"), ("chat",)])
+def test_lists_break_between_words_and_within_the_terminal(
+    sensorium: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, width: int, what: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("/tools\n"))
+    lines = sensorium(*what).out.splitlines()
+    assert max(len(line) for line in lines) <= width
+    assert [line for line in lines if line != line.rstrip()] == []
+    words = {word.rstrip(",") for line in lines for word in line.split()}
+    wanted = {"list": "latent(sam.image)?", "models": "qwen2.5-coder-0.5b-transformers", "chat": "transcribe"}
+    assert wanted[what[0]] in words
+    assert all(line[0] != " " or line.startswith("  ") for line in lines if line)
