@@ -12,7 +12,7 @@ from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.inputs import read_inputs
 from sensorium.cli.print_json import print_json
-from sensorium.cli.show import exit_code, print_result
+from sensorium.cli.show import exit_code, print_result, told_as_json
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
 from sensorium.graph import Result, RunOptions
@@ -94,9 +94,10 @@ def run_and_show(
         print_figures(result)
     folder = showing.out or Path("out") / result.graph
     if showing.json:
-        print_json(result.to_json(folder))
-    else:
-        print_result(result, folder)
+        told, code = told_as_json(result, folder)
+        print_json(told)
+        return code
+    print_result(result, folder)
     return exit_code(result)
 
 

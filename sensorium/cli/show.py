@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from sensorium import errors
 from sensorium.cli.pictures import can_show_pictures, show_picture
-from sensorium.errors import SensoriumError
-from sensorium.graph import Result
+from sensorium.errors import OperatorError, SensoriumError
+from sensorium.graph import ErrorReport, Result
 from sensorium.parts import Image, Part, Value
 
-__all__ = ["exit_code", "print_result"]
+__all__ = ["exit_code", "print_result", "told_as_json"]
 
 _BY_KIND = {
     kind.kind: kind.exit_code
@@ -27,6 +29,19 @@ def exit_code(result: Result) -> int:
     if result.status in _BY_STATUS:
         return _BY_STATUS[result.status]
     return _BY_KIND.get(result.error.kind, 1) if result.error is not None else 1
+
+
+def told_as_json(result: Result, folder: Path) -> tuple[dict[str, Any], int]:
+    """The result as one JSON object, its media written below `folder`, and the exit code.
+
+    Where they cannot be written the run counts as failed, and its media are named where they lie in the store.
+    """
+    try:
+        return result.to_json(folder), exit_code(result)
+    except OperatorError as error:
+        error_report = ErrorReport(error.kind, str(error), "")
+        typer.echo(f"sensorium: {error}", err=True)
+        return replace(result, status="failed", error=error_report).to_json(), error.exit_code
 
 
 def print_result(result: Result, folder: Path) -> None:

@@ -19,6 +19,7 @@ from sensorium.cli.blocks import print_block
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.message import answer_message
+from sensorium.cli.numbered import next_folder
 from sensorium.cli.pictures import can_show_pictures, show_picture
 from sensorium.cli.sessions import print_sessions
 from sensorium.cli.show import exit_code
@@ -108,7 +109,6 @@ class Talk:
         self._runner = runner
         self._trace = trace
         self._out = out
-        self._shown = len(conversation.turns)
         self._code = 0
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: typer.echo(_HELP),
@@ -192,8 +192,7 @@ class Talk:
         typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
         if self._trace:
             print_figures(result)
-        self._shown = max(self._shown + 1, len(self._conversation.turns))
-        files = result.save(self._out / f"{self._shown:03d}")
+        files = result.save(next_folder(self._out))
         for name, paths in files.items():
             value = result.outputs[name]
             if isinstance(value, Image) and can_show_pictures():
@@ -230,7 +229,6 @@ class Talk:
             typer.echo(f"there is no session {name!r}; /resume shows which there are", err=True)
             return
         self._conversation.resume(session)
-        self._shown = max(self._shown, len(self._conversation.turns))
         for turn in self._conversation.turns:
             print_turn(turn)
         typer.echo(opening(self._conversation), err=True)
