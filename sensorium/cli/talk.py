@@ -21,6 +21,7 @@ from sensorium.cli.figures import print_figures
 from sensorium.cli.message import answer_message
 from sensorium.cli.numbered import next_folder
 from sensorium.cli.pictures import can_show_pictures, show_picture
+from sensorium.cli.prompts import ShownPrompts
 from sensorium.cli.sessions import print_sessions
 from sensorium.cli.show import exit_code
 from sensorium.cli.transcript import counted, opening, print_turn
@@ -110,6 +111,7 @@ class Talk:
         self._trace = trace
         self._out = out
         self._code = 0
+        self._prompts = ShownPrompts()
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: typer.echo(_HELP),
             "/tools": lambda _: self._list_tools(),
@@ -177,7 +179,7 @@ class Talk:
             else:
                 watcher.see(event)
 
-        with Watcher(trace=self._trace, calls_only=True) as watcher:
+        with Watcher(trace=self._trace, calls_only=True, prompts=self._prompts) as watcher:
             approver = TerminalApprover(watcher, self._project.store) if can_ask() else None
             options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
             try:
