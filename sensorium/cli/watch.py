@@ -87,8 +87,12 @@ class Watcher:
                 self._tasks[node] = self._progress.add_task(
                     f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note=""
                 )
-            case NodeProgress(node=node, share=share, note=note) if node in self._tasks:
-                self._progress.update(self._tasks[node], total=1.0, completed=share, note=escape(note))
+            case NodeProgress(node=node, share=share, note=note, is_loading=is_loading):
+                if node in self._tasks:
+                    total = None if is_loading else 1.0
+                    self._progress.update(self._tasks[node], total=total, completed=share, note=escape(note))
+                if is_loading and note and self._progress.disable:  # no line moves that would show it
+                    self._say(f"  [dim]{escape(node)} waits: {escape(note)}[/dim]")
             case WireCrossed(node=node, port=port, rung=rung, why=why) if node in self._tasks:
                 self._progress.update(self._tasks[node], note=escape(f"{port} crosses by the rung {rung}: {why}"))
             case NodeFinished(node=node, callee=callee, seconds=seconds, cached=cached, instead=instead):

@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sensorium.cli.figures import print_figures
 from sensorium.cli.prompts import ShownPrompts
 from sensorium.cli.watch import Watcher
-from sensorium.events import Figures, PromptSent, RunId
+from sensorium.events import Figures, NodeProgress, PromptSent, RunId
 from sensorium.graph import ErrorReport, NodeReport, Result
 from tests.conftest import STRANGER, Command
 
@@ -275,3 +275,11 @@ def test_a_prompt_that_begins_as_another_is_shown_from_where_it_differs(capsys: 
     assert (
         "prompt 2: think sends to central\n(the same 400 characters that prompt 1 begins with, then:)\nsecond?" in told
     )
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_is_loaded_is_told_where_no_line_moves(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    with Watcher(quiet=quiet, calls_only=True) as watcher:
+        for note in ("loading llamacpp: qwen, 491 MB", ""):
+            watcher.see(NodeProgress(RunId("r"), "think", 0.0, note, is_loading=True))
+    assert capsys.readouterr().err == ("" if quiet else "  think waits: loading llamacpp: qwen, 491 MB\n")
