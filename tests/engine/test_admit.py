@@ -391,9 +391,10 @@ def test_a_folder_in_which_nothing_fits_is_refused(door: Door, tmp_path: Path) -
     folder = tmp_path / "letters"
     folder.mkdir()
     (folder / "a.txt").write_text("dear")
-    for given in (door.admit, lambda path, kind, name: door.admit_text([f"@{path}"], kind, name=name)):
-        with pytest.raises(CallerError, match=r"letters holds no file that is an image: a\.txt is text"):
-            given(folder, port("[image]"), name="pictures")
+    with pytest.raises(CallerError, match=r"letters holds no file that is an image: a\.txt is text"):
+        door.admit(folder, port("[image]"), name="pictures")
+    with pytest.raises(CallerError, match=r"letters holds no file that is an image: a\.txt is text"):
+        door.admit_text([f"@{folder}"], port("[image]"), name="pictures")
 
 
 def test_an_empty_folder_is_refused(door: Door, tmp_path: Path) -> None:

@@ -222,11 +222,12 @@ def test_turns_of_a_conversation_do_not_write_over_those_of_another(
     sensorium: Command, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "graphs" / "shown.yaml").write_text(SHOWN)
+    told: list[str] = []
     for _ in range(2):
         monkeypatch.setattr(sys, "stdin", io.StringIO("one\ntwo\n"))
-        told = sensorium("chat", "--graph", "shown", "-a", "red.png").out
-    assert "out/chat/003/image.png" in told
-    assert "out/chat/004/image.png" in told
+        told += sensorium("chat", "--graph", "shown", "-a", "red.png").out.splitlines()
+    paths = [line for line in told if line.endswith(".png")]
+    assert paths == [f"out/chat/{number:03d}/image.png" for number in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("command", [("run", "shown", "request=x", "image=@red.png"), ("chat", "-m", "x")])
