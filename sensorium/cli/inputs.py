@@ -17,7 +17,7 @@ from sensorium.spec.ports import PortType
 from sensorium.spec.wires import InputWire, NodeWire, Wire
 from sensorium.store import Store
 
-__all__ = ["Given", "origins", "read_inputs"]
+__all__ = ["Given", "origins", "read_given", "read_inputs"]
 
 
 class Given(NamedTuple):
@@ -29,7 +29,16 @@ class Given(NamedTuple):
     """For each list: the file of each element, empty for one that came from none."""
 
 
-def read_inputs(ports: Mapping[str, PortType], pairs: Sequence[str], store: Store) -> Given:
+def read_inputs(ports: Mapping[str, PortType], pairs: Sequence[str], store: Store) -> dict[str, Value]:
+    """A value for each name that is given; a name given several times is a list.
+
+    Raises:
+        CallerError: As `read_given`.
+    """
+    return read_given(ports, pairs, store).inputs
+
+
+def read_given(ports: Mapping[str, PortType], pairs: Sequence[str], store: Store) -> Given:
     """What is given for each name; a name given several times is a list. Says which files of a folder are left aside.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sensorium.cli.approver import TerminalApprover, can_ask
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
-from sensorium.cli.inputs import origins, read_inputs
+from sensorium.cli.inputs import origins, read_given
 from sensorium.cli.print_json import print_json
 from sensorium.cli.show import exit_code, print_result, told_as_json
 from sensorium.cli.watch import Watcher
@@ -58,7 +58,7 @@ def run_request(request: Request) -> int:
     try:
         door = Project.find(request.project, profile=request.profile, offline=request.offline)
         chosen = door.graph(request.graph)
-        given = read_inputs(chosen.inputs, request.pairs, door.store)
+        given = read_given(chosen.inputs, request.pairs, door.store)
     except SensoriumError as error:
         if request.showing.json:
             print_json(_not_begun(request.graph, error))
@@ -100,7 +100,7 @@ def run_and_show(
         told, code = told_as_json(result, folder, showing.files)
         print_json(told)
         return code
-    print_result(result, folder, files)
+    print_result(result, folder, showing.files)
     return exit_code(result)
 
 
