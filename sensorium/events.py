@@ -81,6 +81,8 @@ class NodeProgress:
     share: float
     """0 to 1."""
     note: str = ""
+    is_loading: bool = False
+    """Whether what it calls is still being loaded, as the note says; a last one without a note says that it is."""
 
 
 @dataclass(frozen=True, slots=True)

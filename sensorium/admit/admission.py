@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeGuard, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -38,8 +39,22 @@ __all__ = ["MOST_ITEMS", "Admission"]
 MOST_ITEMS = 10_000
 """Most elements of a list input."""
 
+_log = logging.getLogger("sensorium")
 _PARTS = (Text, Number, Flag, Data, Boxes, Points, Segments, Image, Audio, Masks, Latent)
 _MEDIA = ("image", "audio", "masks", "latent")
+
+
+class _Element(NamedTuple):
+    """One element of a list."""
+
+    part: Part
+    file: str
+    """The file that it came from, as it was named; empty for none."""
+
+
+def _warn(path: Path, why: str) -> None:
+    """Tells the program's log."""
+    _log.warning("%s is left aside: it %s", path, why)
 
 
 class Admission:
@@ -47,10 +62,17 @@ class Admission:
 
     Every refusal is a `CallerError` that names the input, the file where there is one, what was found and what would
     be right. A full disk or the like is an `OperatorError`.
+
+    Args:
+        store: Where media go.
+        leave: Hears which file of a folder is left aside, and why, as in `is no picture that can be read`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, leave: Callable[[Path, str], None] = _warn) -> None:
         self._store = store
+        self._leave = leave
+        self.files: dict[str, tuple[str, ...]] = {}
+        """For each list that `admit_text` took: the file of each element, empty for one that came from none."""
         self._takers: dict[str, Callable[[Any], Part]] = {
             "text": self._text,
             "number": lambda value: Number(plain.take_number(value)),
@@ -72,7 +94,7 @@ class Admission:
         whatever JSON can say; boxes, points, segments: lists or arrays of rows; image: a path, a file's bytes, a
         Pillow image, uint8 [height, width] or [height, width, channels]; audio: a path, a file's bytes, or
         `(samples, rate in Hz)`; masks: a path of a .npy file, its bytes, or an array. A `Path` for any kind is read as
-        that kind's file. A list port takes a list, or a folder's `Path`.
+        that kind's file. A list port takes a list, or a folder's `Path`: those of its files that are of the kind.
 
         Args:
             value: What the caller gave; None for nothing.
@@ -95,8 +117,9 @@ class Admission:
     def admit_text(self, texts: Sequence[str], port_type: PortType, *, name: str) -> Value:
         """The part, or parts, that texts of a command line stand for.
 
-        `@FILE` is read as the port's kind; `@DIR`, for a list, as its files in order of name; `@@` begins text with one
-        `@`. Without it, text, numbers, `true` and `false`, and JSON are taken as written.
+        `@FILE` is read as the port's kind; `@DIR`, for a list, as those of its files that are of the kind, in order of
+        name; `@@` begins text with one `@`. Without it, text, numbers, `true` and `false`, and JSON are taken as they
+        are written.
 
         Args:
             texts: What was given for the input, in order: several for a list only.
@@ -109,18 +132,45 @@ class Admission:
         """
         with _about(f"input {name}"):
             if port_type.is_list:
-                values = [one for text in texts for one in _expanded(text)]
-                _check_length(len(values))
-                return tuple(self._written(text, port_type.item, name) for text in values)
+                _check_length(len(texts))
+                elements = [one for text in texts for one in self._elements(text, port_type.item, name)]
+                _check_length(len(elements))
+                self.files[name] = tuple(one.file for one in elements)
+                return tuple(one.part for one in elements)
             if len(texts) != 1:
                 raise CallerError(f"is given {len(texts)} times; it takes {_wanted(port_type)}, once")
             return self._written(texts[0], port_type, name)
 
+    def _elements(self, text: str, item: PortType, name: str) -> list[_Element]:
+        """What one text of a command line stands for in a list."""
+        path = _path_in(text)
+        if path is not None and path.is_dir():
+            return self._from_folder(path, item)
+        return [_Element(self._written(text, item, name), str(path or ""))]
+
+    def _from_folder(self, folder: Path, item: PortType) -> list[_Element]:
+        """The files of a folder that are of the kind. Others are left aside, unless all are."""
+        taken: list[_Element] = []
+        refused: list[tuple[Path, str]] = []
+        with _about(str(folder)):
+            for path in files_in(folder, MOST_ITEMS):
+                try:
+                    taken.append(_Element(self._from_path(path, item), str(path)))
+                except CallerError as error:
+                    refused.append((path, str(error)))
+            if not taken:
+                path, why = refused[0]
+                raise CallerError(f"holds no file that is {_wanted(item)}: {path.name} {why}")
+        for path, why in refused:
+            self._leave(path, why)
+        return taken
+
     def _written(self, text: str, port_type: PortType, name: str) -> Part:
         """The part that one text of a command line stands for."""
         kind = port_type.kind
-        if text.startswith("@") and not text.startswith("@@"):
-            return self._one(Path(plain.check_text(text[1:])).expanduser(), port_type)
+        path = _path_in(text)
+        if path is not None:
+            return self._one(path, port_type)
         text = text[1:] if text.startswith("@@") else text
         match kind:
             case "text":
@@ -136,8 +186,7 @@ class Admission:
 
     def _list(self, value: object, item: PortType) -> Value:
         if isinstance(value, str | Path) and item.kind in _MEDIA and Path(value).is_dir():
-            with _about(str(value)):
-                value = files_in(Path(value), MOST_ITEMS)
+            return tuple(one.part for one in self._from_folder(Path(value), item))
         if not isinstance(value, list | tuple | np.ndarray):
             raise CallerError(f"is {_named(value)}; give a list of {item.kind} values")
         values = list(cast("Sequence[object]", value))
@@ -264,15 +313,11 @@ _VERBS = ("is ", "has ", "holds ", "takes ", "nests ", "cannot ")
 """How a refusal of the value itself begins; others begin with the file or element that they are about."""
 
 
-def _expanded(text: str) -> list[str]:
-    """A folder's files for `@DIR`; anything else as it is."""
+def _path_in(text: str) -> Path | None:
+    """The path in `@PATH`; None where the text stands for itself."""
     if not text.startswith("@") or text.startswith("@@"):
-        return [text]
-    folder = Path(plain.check_text(text[1:])).expanduser()
-    if not folder.is_dir():
-        return [text]
-    with _about(str(folder)):
-        return [f"@{path}" for path in files_in(folder, MOST_ITEMS)]
+        return None
+    return Path(plain.check_text(text[1:])).expanduser()
 
 
 def _is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:

@@ -8,11 +8,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from sensorium.agent.empty import is_empty
 from sensorium.agent.frontier import Offer, needs, offer, producers
-from sensorium.agent.prompts import Prompts
+from sensorium.agent.prompts import FOUND_NOTHING, Prompts
 from sensorium.agent.script import Script
 from sensorium.agent.sentences import Sentences, split
-from sensorium.agent.task import HISTORY_CHARS, Call, Task
+from sensorium.agent.task import HISTORY_CHARS, Call, Task, fruitless
 from sensorium.agent.toolbox import Card, Toolbox
 from sensorium.errors import CallerError, ModelError, OperatorError, RefusedError, ToolError
 from sensorium.model.contract import Ask, Model, Piece, Reply
@@ -78,7 +79,7 @@ class Agent:
             if port != said and kind.kind in _WRITTEN and not kind.is_list
         }
         outputs: dict[str, Value] = dict.fromkeys(signature.outputs)
-        answer = await self._answer(progress)
+        answer = await self._answer(progress) + self._reservation(progress.calls)
         outputs[said] = Text(answer)
         if self.spec.has_sentences:
             outputs[SENTENCES] = tuple(Text(sentence) for sentence in split(answer))
@@ -203,6 +204,16 @@ class Agent:
                     raise
                 history_chars = history_chars // 2 if history_chars > _LEAST_HISTORY_CHARS else 0
 
+    def _reservation(self, calls: Sequence[Call]) -> str:
+        """A line behind the answer where tools found nothing, told like the answer: the model may claim otherwise."""
+        empty = [f"{tool} {FOUND_NOTHING}" for tool in fruitless(calls)]
+        if not empty:
+            return ""
+        line = f"({'; '.join(empty)})"
+        self.tell(f"\n{line}")
+        self._pass_on([line])
+        return f"\n{line}"
+
     async def _said(self, ask: Ask) -> str:
         sentences = Sentences()
 
@@ -262,7 +273,7 @@ def _made(calls: Sequence[Call], outputs: Mapping[str, Value], types: Mapping[st
         if outputs[port] is not None or kind.kind in _WRITTEN:
             continue
         for call in reversed(calls):
-            fitting = [value for value in call.outputs.values() if value is not None and _is_kind(value, kind)]
+            fitting = [value for value in call.outputs.values() if not is_empty(value) and _is_kind(value, kind)]
             if fitting:
                 found[port] = fitting[0]
                 break

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sensorium.parts import Boxes, Latent, Masks, Points, Segments, Value
+from sensorium.agent.empty import is_empty
+from sensorium.parts import Value
 from sensorium.spec.ports import PortType
 
 __all__ = ["Hand", "Held"]
@@ -35,7 +36,7 @@ class Hand:
         new = (
             Held(types[port], value, is_given)
             for port, value in values.items()
-            if port in types and types[port].kind in _HELD_KINDS and not _is_empty(value)
+            if port in types and types[port].kind in _HELD_KINDS and not is_empty(value)
         )
         return Hand((*self.held, *new))
 
@@ -52,17 +53,3 @@ class Hand:
 
 
 _HELD_KINDS = ("image", "audio", "masks", "boxes", "points", "segments", "latent")
-
-
-def _is_empty(value: Value) -> bool:
-    match value:
-        case None | ():
-            return True
-        case Boxes(inner) | Points(inner) | Segments(inner):
-            return not inner
-        case Masks():
-            return value.count == 0
-        case Latent():
-            return 0 in value.shape
-        case _:
-            return False

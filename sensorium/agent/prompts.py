@@ -9,14 +9,17 @@ from typing import Any
 
 from sensorium.agent.frontier import Offer
 from sensorium.agent.render import fence, render_all
-from sensorium.agent.script import Filling, Script
-from sensorium.agent.task import HISTORY_CHARS, Call, Task, trim
+from sensorium.agent.script import Answered, Filling, Script
+from sensorium.agent.task import HISTORY_CHARS, Call, Task, fruitless, trim
 from sensorium.agent.toolbox import Card
 from sensorium.model.contract import Ask, Message
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
-__all__ = ["Prompts"]
+__all__ = ["FOUND_NOTHING", "Prompts"]
+
+FOUND_NOTHING = "found nothing"
+"""What a model, and the user, is told of a call that brought nothing."""
 
 """The choice to call no tool."""
 _CHOICE_TOKENS = 32
@@ -76,11 +79,15 @@ class Prompts:
         return Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
 
     def answer(self, task: Task, calls: Sequence[Call], notes: Sequence[str], history_chars: int) -> Ask:
-        """The answer in words."""
+        """The answer in words.
+
+        Where a tool found nothing, the examples are those of that, if there are any, and elsewhere none of those: a
+        small model says again what it was shown, whether it fits or not.
+        """
         results = _results(task, calls, notes)
         shown = [
             message
-            for example in self.script.answers
+            for example in self._examples(calls)
             if results
             for message in (
                 Message("user", self._told(fence(example.tool, example.result), example.request)),
@@ -90,6 +97,11 @@ class Prompts:
         history = trim(task.history, history_chars) if history_chars else ()
         asked = Message("user", self._told(results, task.request))
         return Ask((Message("system", self.script.role), *shown, *history, asked), self.answer_tokens)
+
+    def _examples(self, calls: Sequence[Call]) -> Sequence[Answered]:
+        of_nothing = bool(fruitless(calls))
+        fitting = [example for example in self.script.answers if (example.result == FOUND_NOTHING) is of_nothing]
+        return fitting or self.script.answers
 
     def _told(self, results: str, request: str) -> str:
         """A request behind what tools gave; by itself where they gave nothing."""
@@ -110,6 +122,8 @@ def _results(task: Task, calls: Sequence[Call], notes: Sequence[str]) -> str:
 
 
 def _result(call: Call) -> str:
+    if call.found_nothing:
+        return fence(call.tool, FOUND_NOTHING)
     return fence(f"{call.tool} failed" if call.failed else call.tool, call.failed or render_all(call.outputs))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from sensorium.agent.empty import found_nothing
 from sensorium.agent.hand import Hand
 from sensorium.agent.render import cut, render
 from sensorium.errors import CallerError
@@ -13,7 +14,7 @@ from sensorium.model.contract import Message
 from sensorium.parts import Data, Latent, Text, Value
 from sensorium.spec.ports import PortType, Signature
 
-__all__ = ["Call", "Task", "trim"]
+__all__ = ["Call", "Task", "fruitless", "trim"]
 
 HISTORY_CHARS = 6000
 """Most characters of earlier messages in a prompt. The oldest messages go first, whole; the prompt says how many."""
@@ -27,6 +28,17 @@ class Call:
     outputs: Mapping[str, Value]
     failed: str = ""
     """Why it failed; empty where it did not."""
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether it ended well, and brought nothing."""
+        return not self.failed and found_nothing(self.outputs)
+
+
+def fruitless(calls: Sequence[Call]) -> list[str]:
+    """The tools whose last call found nothing, in the order in which they were first called."""
+    last = {call.tool: call for call in calls}
+    return [tool for tool, call in last.items() if call.found_nothing]
 
 
 @dataclass(frozen=True, slots=True)

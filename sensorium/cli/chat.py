@@ -28,7 +28,9 @@ def chat(
     trace: Annotated[
         bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
     ] = False,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where pictures and sound go.")] = Path("out/chat"),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where pictures and sound go, a numbered folder for each turn.")
+    ] = Path("out/chat"),
     project: ProjectFolder = None,
 ) -> None:
     """Talk with the assistant. Type /help for what else can be done; a pipe's lines are turns."""

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import sensorium
+from sensorium.cli.blocks import print_block, print_pieces
 from sensorium.cli.options import Json, ProjectFolder
 from sensorium.cli.print_json import print_json
 from sensorium.spec.ports import PortType
@@ -71,16 +71,16 @@ def _ports(ports: dict[str, PortType]) -> dict[str, str]:
 
 
 def _print(title: str, rows: list[_Row]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("name", style="cyan", no_wrap=True)  # whole, to be copied
-    for heading in ("takes", "gives", "about"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(row.name, _signature(row.inputs), _signature(row.outputs), row.about)
     console = Console(markup=False, highlight=False)
-    console.print(table)
+    console.print(title, style="bold")
+    for row in rows:
+        print_block(console, row.name, row.about)
+        print_pieces(console, _pieces("takes", row.inputs))
+        print_pieces(console, _pieces("gives", row.outputs))
     console.print()
 
 
-def _signature(ports: dict[str, str]) -> str:
-    return "\n".join(f"{name}: {kind}" for name, kind in ports.items())
+def _pieces(verb: str, ports: dict[str, str]) -> list[str]:
+    """Ports and their types; the verb stands before the first."""
+    first, *rest = [f"{name}: {kind}" for name, kind in ports.items()] or ["nothing"]
+    return [f"{verb} {first}", *rest]

@@ -9,8 +9,9 @@ import typer
 
 from sensorium.cli.approver import TerminalApprover, can_ask
 from sensorium.cli.figures import print_figures
+from sensorium.cli.numbered import next_folder
 from sensorium.cli.print_json import print_json
-from sensorium.cli.show import exit_code
+from sensorium.cli.show import exit_code, told_as_json
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
 from sensorium.events import Event, ToolCalled
@@ -63,17 +64,19 @@ def answer_message(
             raise
     if trace:
         print_figures(result)
-    _print_reply(result, calls, out, json=json)
-    return exit_code(result)
+    return _print_reply(result, calls, out, json=json)
 
 
-def _print_reply(result: Result, calls: list[dict[str, object]], out: Path, *, json: bool) -> None:
+def _print_reply(result: Result, calls: list[dict[str, object]], out: Path, *, json: bool) -> int:
+    """Prints the reply, its media in a folder of their own below `out`; the exit code."""
     if json:
         reply = result.outputs.get("answer")
-        print_json({**result.to_json(out), "reply": None if reply is None else str(reply), "calls": calls})
-        return
+        told, code = told_as_json(result, next_folder(out))
+        print_json({**told, "reply": None if reply is None else str(reply), "calls": calls})
+        return code
     typer.echo(str(result.outputs.get("answer") or ""))
-    for paths in result.save(out).values():
+    for paths in result.save(next_folder(out)).values():
         typer.echo("\n".join(str(path) for path in paths))
     if result.error is not None:
         typer.echo(f"sensorium: {result.error.message}", err=True)
+    return exit_code(result)

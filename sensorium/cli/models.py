@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import sensorium
+from sensorium.cli.blocks import print_pieces
 from sensorium.cli.options import Json, ProfileName, ProjectFolder
 from sensorium.cli.print_json import print_json
 from sensorium.cli.pulling import PullBars
@@ -85,17 +86,22 @@ def _row(checkpoints: Checkpoints, name: str, used_by: list[str]) -> _Row:
 
 
 def _print_rows(rows: list[_Row]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)  # whole, to be copied
-    for heading in ("licence", "size", "state"):
-        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
-    table.add_column("used by", overflow="fold")
-    for row in rows:
-        count = row.disk_bytes if row.state == "present" else row.bytes
-        size = _size(count) if count else "made here"
-        state = f"[{_STATES[row.state]}]{row.state}[/]"
-        table.add_row(row.name, escape(row.licence), size, state, "\n".join(row.used_by))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    cells = [(row.name, row.licence, _told_size(row), row.state) for row in rows]
+    table = [("name", "licence", "size", "state"), *cells]
+    name, licence, size, _ = (max(len(cell) for cell in column) for column in zip(*table, strict=True))
+    for row, line in zip([None, *rows], table, strict=True):
+        style = _STATES[row.state] if row is not None else "bold"
+        told = f"{line[0]:<{name}}  {line[1]:<{licence}}  {line[2]:>{size}}  "
+        console.print(Text.assemble(told if row is not None else (told, style), (line[3], style)), soft_wrap=True)
+        if row is not None and row.used_by:
+            first, *rest = row.used_by
+            print_pieces(console, [f"used by {first}", *rest], indent=4, style="dim")
+
+
+def _told_size(row: _Row) -> str:
+    count = row.disk_bytes if row.state == "present" else row.bytes
+    return _size(count) if count else "made here"
 
 
 def _size(count: int) -> str:

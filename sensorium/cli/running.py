@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sensorium.cli.approver import TerminalApprover, can_ask
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
-from sensorium.cli.inputs import read_inputs
+from sensorium.cli.inputs import origins, read_given
 from sensorium.cli.print_json import print_json
-from sensorium.cli.show import exit_code, print_result
+from sensorium.cli.show import exit_code, print_result, told_as_json
 from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
 from sensorium.graph import Result, RunOptions
@@ -30,6 +30,8 @@ class Showing:
     json: bool
     trace: bool
     quiet: bool
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """For list outputs, the files that the elements are about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,14 @@ def run_request(request: Request) -> int:
     try:
         door = Project.find(request.project, profile=request.profile, offline=request.offline)
         chosen = door.graph(request.graph)
-        inputs = read_inputs(chosen.inputs, request.pairs, door.store)
+        given = read_given(chosen.inputs, request.pairs, door.store)
     except SensoriumError as error:
         if request.showing.json:
             print_json(_not_begun(request.graph, error))
         raise
     options = RunOptions(seed=request.seed, fresh=request.fresh)
-    return run_and_show(door, lambda how: chosen.arun(inputs, options=how), options, request.showing)
+    showing = replace(request.showing, files=origins(chosen.checked, given.files))
+    return run_and_show(door, lambda how: chosen.arun(given.inputs, options=how), options, showing)
 
 
 def run_and_show(
@@ -94,9 +97,10 @@ def run_and_show(
         print_figures(result)
     folder = showing.out or Path("out") / result.graph
     if showing.json:
-        print_json(result.to_json(folder))
-    else:
-        print_result(result, folder)
+        told, code = told_as_json(result, folder, showing.files)
+        print_json(told)
+        return code
+    print_result(result, folder, showing.files)
     return exit_code(result)
 
 

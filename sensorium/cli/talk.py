@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import typer
+from rich.console import Console
 
 from sensorium.admit import Admission
 from sensorium.cli.approver import TerminalApprover, can_ask
+from sensorium.cli.blocks import print_block
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.message import answer_message
+from sensorium.cli.numbered import next_folder
 from sensorium.cli.pictures import can_show_pictures, show_picture
+from sensorium.cli.prompts import ShownPrompts
 from sensorium.cli.sessions import print_sessions
 from sensorium.cli.show import exit_code
 from sensorium.cli.transcript import counted, opening, print_turn
@@ -106,8 +110,8 @@ class Talk:
         self._runner = runner
         self._trace = trace
         self._out = out
-        self._shown = len(conversation.turns)
         self._code = 0
+        self._prompts = ShownPrompts()
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: typer.echo(_HELP),
             "/tools": lambda _: self._list_tools(),
@@ -175,7 +179,7 @@ class Talk:
             else:
                 watcher.see(event)
 
-        with Watcher(trace=self._trace, calls_only=True) as watcher:
+        with Watcher(trace=self._trace, calls_only=True, prompts=self._prompts) as watcher:
             approver = TerminalApprover(watcher, self._project.store) if can_ask() else None
             options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
             try:
@@ -190,8 +194,7 @@ class Talk:
         typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
         if self._trace:
             print_figures(result)
-        self._shown = max(self._shown + 1, len(self._conversation.turns))
-        files = result.save(self._out / f"{self._shown:03d}")
+        files = result.save(next_folder(self._out))
         for name, paths in files.items():
             value = result.outputs[name]
             if isinstance(value, Image) and can_show_pictures():
@@ -228,12 +231,12 @@ class Talk:
             typer.echo(f"there is no session {name!r}; /resume shows which there are", err=True)
             return
         self._conversation.resume(session)
-        self._shown = max(self._shown, len(self._conversation.turns))
         for turn in self._conversation.turns:
             print_turn(turn)
         typer.echo(opening(self._conversation), err=True)
 
     def _list_tools(self) -> None:
         tools = self._project.catalogue.tools
+        console = Console(markup=False, highlight=False)
         for name in self._project.callable_by(self._conversation.graph):
-            typer.echo(f"{name:<14}{tools[name].spec.about if name in tools else 'is not there'}")
+            print_block(console, name, tools[name].spec.about if name in tools else "is not there")

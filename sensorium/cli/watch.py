@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from sensorium.cli.prompts import ShownPrompts
 from sensorium.events import (
     Event,
     NodeFailed,
@@ -30,15 +31,24 @@ class Watcher:
 
     Args:
         quiet: Show nothing but prompts, where those are asked for.
-        trace: Show exactly what is sent to language models.
+        trace: Show exactly what is sent to language models; a beginning that was shown already, by its length.
         calls_only: Show what an agent called and what failed, not each node that ended.
+        prompts: What was shown before, by another watcher of the same conversation.
     """
 
-    def __init__(self, *, quiet: bool = False, trace: bool = False, calls_only: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        trace: bool = False,
+        calls_only: bool = False,
+        prompts: ShownPrompts | None = None,
+    ) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._quiet = quiet
         self._trace = trace
         self._calls_only = calls_only
+        self._prompts = prompts or ShownPrompts()
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(),
@@ -77,8 +87,12 @@ class Watcher:
                 self._tasks[node] = self._progress.add_task(
                     f"{escape(node)} [dim]{escape(callee)}[/dim]", total=None, note=""
                 )
-            case NodeProgress(node=node, share=share, note=note) if node in self._tasks:
-                self._progress.update(self._tasks[node], total=1.0, completed=share, note=escape(note))
+            case NodeProgress(node=node, share=share, note=note, is_loading=is_loading):
+                if node in self._tasks:
+                    total = None if is_loading else 1.0
+                    self._progress.update(self._tasks[node], total=total, completed=share, note=escape(note))
+                if is_loading and note and self._progress.disable:  # no line moves that would show it
+                    self._say(f"  [dim]{escape(node)} waits: {escape(note)}[/dim]")
             case WireCrossed(node=node, port=port, rung=rung, why=why) if node in self._tasks:
                 self._progress.update(self._tasks[node], note=escape(f"{port} crosses by the rung {rung}: {why}"))
             case NodeFinished(node=node, callee=callee, seconds=seconds, cached=cached, instead=instead):
@@ -102,8 +116,10 @@ class Watcher:
                 mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"
                 self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
             case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
+                heading, told, rest = self._prompts.lines(node, model, prompt)
+                same = f"[dim]{escape(told)}[/dim]\n" if told else ""
                 self._console.print(
-                    f"[dim]--- {escape(node)} sends to {escape(model)}[/dim]\n{escape(prompt)}\n[dim]---[/dim]",
+                    f"[dim]{escape(heading)}[/dim]\n{same}{escape(rest)}\n[dim]---[/dim]",
                     soft_wrap=True,  # as it is sent, wherever the terminal ends
                 )
             case _:

@@ -13,9 +13,9 @@ from typing import cast
 import msgspec
 
 from sensorium.errors import ModelError, SensoriumError
-from sensorium.events import ModelAsked, PromptSent
+from sensorium.events import ModelAsked, NodeProgress, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
-from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Reply
+from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Preparing, Reply
 from sensorium.parts import Data, Text, Value, encode_values
 
 __all__ = ["RunModel"]
@@ -68,6 +68,10 @@ class RunModel:
         context = self.context
         async with context.gate, aclosing(cast("AsyncGenerator[ModelEvent, None]", self.model.ask(ask))) as events:
             async for event in events:
+                if isinstance(event, Preparing):
+                    told = NodeProgress(context.run, context.node, event.share, event.note, event.is_loading)
+                    context.emit(told)
+                    continue
                 if isinstance(event, Reply):
                     await context.services.results.keep(key, _encoded(event), run=context.run, node=context.node)
                 yield event

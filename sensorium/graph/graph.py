@@ -16,6 +16,7 @@ from sensorium.events import Event
 from sensorium.graph.draw import draw
 from sensorium.graph.edge import carry_out_here
 from sensorium.graph.options import RunOptions
+from sensorium.graph.record import result_of
 from sensorium.graph.result import Result
 from sensorium.graph.resume import forked_nodes, recorded_inputs, require_resumable
 from sensorium.graph.run import carry_out_run, new_run_id
@@ -105,6 +106,17 @@ class Graph:
         with self._services.store.in_use():
             admitted = await self._admitted({**(inputs or {}), **named})
             return await carry_out_run(self.checked, admitted, self._services, options)
+
+    def result(self, run: str) -> Result:
+        """What a run of this graph gave when it ended.
+
+        Args:
+            run: Its id, the beginning of it, or `last`.
+
+        Raises:
+            CallerError: There is no such run, it is one of another graph, or has not ended.
+        """
+        return result_of(self._record(run), self._services.store)
 
     def resume(self, run: str, *, options: RunOptions = _PLAIN) -> Result:
         """What a run gives that stopped before its end, waited for; see `aresume`."""

@@ -238,8 +238,8 @@ async def _made(
     num_items: Counter[str] = Counter()
     async for event in placed.host.call(placed.binding, inputs, key=key, deadline_s=timeout_s):
         match event:
-            case Progress(share, note):
-                context.emit(NodeProgress(context.run, context.node, share, note))
+            case Progress(share, note, is_loading):
+                context.emit(NodeProgress(context.run, context.node, share, note, is_loading))
             case Item(port, part):
                 context.pass_on(port, num_items[port], part)
                 num_items[port] += 1

@@ -72,6 +72,8 @@ class Progress:
     share: float
     """0 to 1."""
     note: str = ""
+    is_loading: bool = False
+    """Whether the tool is still being made ready, as the note says; a last one without a note says that it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ import psutil
 
 from sensorium.errors import SensoriumError, ToolError
 from sensorium.host.attempt import Attempt, Clock
-from sensorium.host.contract import Binding, BlobStore, HostEvent, WorkerState
+from sensorium.host.contract import Binding, BlobStore, HostEvent, Progress, WorkerState
 from sensorium.host.failure import failure_error
 from sensorium.host.inputs import check_inputs
 from sensorium.host.link import Link, Lost, Sent, SetupProblem
+from sensorium.host.loading import loading_words
 from sensorium.host.places import check_places
 from sensorium.host.process import Found, ProcessState, connect, find_or_start, known, last_words, place_of
 from sensorium.parts import Value, blobs_of, encode_values
@@ -51,13 +52,23 @@ class WorkerHost:
         store: Where the media that tools make go.
         grace_s: How long a cancelled call may go on before its process is ended.
         queue_size: Most calls of this host that may be with one worker; further ones wait for their turn.
+        tell_load_s: How long a call waits for its tool to load before it says so.
     """
 
-    def __init__(self, home: Path, store: BlobStore, *, grace_s: float = 5.0, queue_size: int = 256) -> None:
+    def __init__(
+        self,
+        home: Path,
+        store: BlobStore,
+        *,
+        grace_s: float = 5.0,
+        queue_size: int = 256,
+        tell_load_s: float = 2.0,
+    ) -> None:
         self._home = home.absolute()
         self._store = store
         self._grace_s = grace_s
         self._queue_size = queue_size
+        self._tell_load_s = tell_load_s
         self._links: dict[_Spot, Link] = {}
         self._opening: dict[_Spot, asyncio.Task[Link]] = {}
         self._bindings: dict[Path, Binding] = {}
@@ -75,6 +86,11 @@ class WorkerHost:
         checked = check_inputs(binding.spec, inputs)
         paths = {blob.digest: str(blob.path.absolute()) for blob in blobs_of(checked)}
         message = _Call(encode_values(checked), paths, key if binding.spec.effects else "")
+        if not await self._is_soon_loaded(binding, clock):
+            yield Progress(0.0, await asyncio.to_thread(loading_words, binding), is_loading=True)
+            with contextlib.suppress(Lost):  # the call itself finds out, and tries again
+                await clock.hold(self._link(binding), "was not loaded")
+            yield Progress(0.0, is_loading=True)
         for is_last_try in (False, True):
             attempt = Attempt(binding, self._store, clock)
             try:
@@ -129,6 +145,17 @@ class WorkerHost:
 
     def _wait_s(self, place: Path) -> float:
         return self._grace_s if self._bindings[place].keep_warm_s == 0 else 0.0
+
+    async def _is_soon_loaded(self, binding: Binding, clock: Clock) -> bool:
+        """Whether the tool is loaded before its call is to say that it waits for that."""
+        try:
+            async with asyncio.timeout(self._tell_load_s):
+                await clock.hold(self._link(binding), "was not loaded")
+        except TimeoutError:
+            return False
+        except Lost:
+            return True  # likewise
+        return True
 
     async def _begin(self, binding: Binding, message: _Call, clock: Clock) -> tuple[Link, Sent]:
         link = await clock.hold(self._link(binding), "was not loaded")

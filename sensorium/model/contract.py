@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ["Ask", "Message", "Model", "ModelEvent", "Piece", "Reply", "Usage"]
+__all__ = ["Ask", "Message", "Model", "ModelEvent", "Piece", "Preparing", "Reply", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,19 @@ class Reply:
     """Logarithm of the probability of each of the ask's `choices`; empty where the model tells none."""
 
 
-ModelEvent: TypeAlias = Piece | Reply
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """The model is not yet at its first word."""
+
+    share: float
+    """How far it is, 0 to 1."""
+    note: str
+    """What it does."""
+    is_loading: bool = False
+    """Whether it is still being loaded, as the note says; a last one without a note says that it is there."""
+
+
+ModelEvent: TypeAlias = Piece | Reply | Preparing
 
 
 class Model(Protocol):
@@ -80,6 +92,8 @@ class Model(Protocol):
 
     def ask(self, ask: Ask) -> AsyncIterator[ModelEvent]:
         """Pieces of the reply as they come; the last event is `Reply`. Cancelling the iterating task stops the model.
+
+        A model that is long in coming says so first, by `Preparing`.
 
         Raises:
             ModelError: The model failed.

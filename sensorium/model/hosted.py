@@ -13,8 +13,8 @@ from typing import Any, Literal, cast
 import msgspec
 
 from sensorium.errors import DeadlineError, ModelError, OperatorError, ToolError
-from sensorium.host.contract import Binding, Done, Host, HostEvent, Item
-from sensorium.model.contract import Ask, ModelEvent, Piece, Reply, Usage
+from sensorium.host.contract import Binding, Done, Host, HostEvent, Item, Progress
+from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, Reply, Usage
 from sensorium.model.template import ChatTemplate
 from sensorium.parts import Data, Text, Value
 from sensorium.spec.projectfile import ModelSetting
@@ -104,6 +104,8 @@ class HostedModel:
                 match event:
                     case Item("pieces", Text(piece)):
                         yield Piece(piece)
+                    case Progress(share, note, is_loading):
+                        yield Preparing(share, note, is_loading)
                     case Done(outputs):
                         yield _reply(outputs)
                     case _:

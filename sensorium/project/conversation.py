@@ -68,7 +68,7 @@ class Conversation:
             CallerError: The session cannot be made sense of; the conversation stays as it was.
             OperatorError: The session cannot be read; likewise.
         """
-        self._turns = gather(session.read(), {})
+        self._turns = self._with_later_ends(gather(session.read(), {}))
         self._attached = {}
         self.session = session
 
@@ -82,7 +82,7 @@ class Conversation:
         if self.session is None:
             return 0
         before = self._turns
-        self._turns = gather(self.session.news(), before)
+        self._turns = self._with_later_ends(gather(self.session.news(), before))
         return sum(before.get(key) != turn for key, turn in self._turns.items())
 
     def save(self, session: Session) -> None:
@@ -162,6 +162,19 @@ class Conversation:
             error.result = result
             raise
         return result
+
+    def _with_later_ends(self, turns: dict[str, Turn]) -> dict[str, Turn]:
+        """Turns whose run went on after they were written down have the end that it then came to."""
+        return {key: self._with_later_end(turn) for key, turn in turns.items()}
+
+    def _with_later_end(self, turn: Turn) -> Turn:
+        if turn.run is None or turn.status == "done":
+            return turn
+        try:
+            result = self.graph.result(turn.run)
+        except CallerError:
+            return turn
+        return turn.ended(result) if result.status in ("done", "refused") else turn
 
     def _inputs(self, request: str) -> dict[str, Value]:
         inputs: dict[str, Value] = {"request": Text(request), **self.at_hand}

@@ -51,3 +51,11 @@ def test_what_one_process_was_shown_another_cuts_out(home_with_weights: Path, el
     assert [call["tool"] for call in cut["calls"] if call["status"] == "done"] == ["find", "segment"]
     assert cut["outputs"]["masks"]["type"] == "masks"
     assert (elsewhere / cut["outputs"]["masks"]["path"]).is_file()
+
+
+def test_what_is_not_there_is_not_claimed_to_be_cut_out(home_with_weights: Path, elsewhere: Path) -> None:
+    told = say(home_with_weights, elsewhere, "--attach", CAT, "-m", "Cut out the rocket.")
+    assert told["outputs"]["masks"] is None
+    answer, _, note = told["reply"].rpartition("\n")
+    assert note == "(find found nothing)"
+    assert "not find" in answer

@@ -368,9 +368,33 @@ def test_of_a_list_the_bad_element_is_named(door: Door, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(picture_bytes())
     (tmp_path / "b.png").write_bytes(b"no picture")
     with pytest.raises(CallerError, match=r"input pictures: .*b.png is text"):
-        door.admit_text([f"@{tmp_path}"], port("[image]"), name="pictures")
+        door.admit_text([f"@{tmp_path / 'a.png'}", f"@{tmp_path / 'b.png'}"], port("[image]"), name="pictures")
     with pytest.raises(CallerError, match="input x: element 1 is a int; give text"):
         door.admit(["a", 1], port("[text]"), name="x")
+
+
+def test_of_a_folder_files_that_do_not_fit_are_left_aside_and_told(tmp_path: Path) -> None:
+    left: list[tuple[str, str]] = []
+    door = Admission(Store(tmp_path / "store"), lambda path, why: left.append((path.name, why)))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, data in {"a.png": picture_bytes(), "notes.txt": b"no picture", "z.png": picture_bytes()}.items():
+        (folder / name).write_bytes(data)
+    images = door.admit_text([f"@{folder}", f"@{folder / 'z.png'}"], port("[image]"), name="pictures")
+    assert isinstance(images, tuple)
+    assert door.files["pictures"] == tuple(str(folder / name) for name in ("a.png", "z.png", "z.png"))
+    assert [name for name, _ in left] == ["notes.txt"]
+    assert left[0][1].startswith("is text, not a picture")
+
+
+def test_a_folder_in_which_nothing_fits_is_refused(door: Door, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "a.txt").write_text("dear")
+    with pytest.raises(CallerError, match=r"letters holds no file that is an image: a\.txt is text"):
+        door.admit(folder, port("[image]"), name="pictures")
+    with pytest.raises(CallerError, match=r"letters holds no file that is an image: a\.txt is text"):
+        door.admit_text([f"@{folder}"], port("[image]"), name="pictures")
 
 
 def test_an_empty_folder_is_refused(door: Door, tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from sensorium.errors import AuthorError, PausedError
-from sensorium.events import Event, PromptSent, TextPiece, ToolCalled, WireCrossed
+from sensorium.events import Event, NodeProgress, PromptSent, TextPiece, ToolCalled, WireCrossed
 from sensorium.graph import Question, RunOptions, Verdict
-from sensorium.model.contract import Ask
+from sensorium.model.contract import Ask, ModelEvent, Preparing
 from sensorium.parts import Number, Text
-from sensorium.testing import Scratch
+from sensorium.testing import Scratch, ScriptedModel
 
 GRAPH = """
     name: talk
@@ -140,3 +141,24 @@ class Look:
     assert (crossed.node, crossed.port, crossed.rung) == ("think", "seen", "text")
     assert crossed.why == "the model reads no vectors of look.vector"
     assert result.to_json()["nodes"][1]["rung"] == "text"
+
+
+class Slow(ScriptedModel):
+    """Is long in coming."""
+
+    async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
+        yield Preparing(0.0, "loading central", is_loading=True)
+        yield Preparing(0.0, "", is_loading=True)
+        yield Preparing(0.5, "read 1 of 2 tokens")
+        async for event in super().ask(ask):
+            yield event
+
+
+async def test_whoever_watches_is_told_what_a_model_does_before_its_first_word(scratch: Scratch) -> None:
+    scratch.agent("helper", inputs={"request": "text"}, outputs={"answer": "text", "total": "data?"})
+    scratch.models["central"] = Slow(["Hello."])
+    events: list[Event] = []
+    result = await scratch.graph(GRAPH).arun(request="Hi", options=RunOptions(on_event=events.append))
+    assert result["answer"] == Text("Hello.")
+    told = [(event.node, event.note, event.is_loading) for event in events if isinstance(event, NodeProgress)]
+    assert told == [("think", "loading central", True), ("think", "", True), ("think", "read 1 of 2 tokens", False)]

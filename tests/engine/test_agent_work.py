@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from sensorium.agent import Agent, Card, Script
+from sensorium.agent.empty import found_nothing
 from sensorium.errors import CallerError, ModelError, PausedError, ToolError
 from sensorium.model.contract import Ask
-from sensorium.parts import Boxes, Data, Image, Latent, Masks, Text, Value
+from sensorium.parts import Boxes, Data, Image, Latent, Masks, Number, Segments, Text, Value
 from sensorium.spec.agent import AgentSpec
 from sensorium.spec.ports import PortType, Signature
 from sensorium.store import Store
@@ -225,3 +227,78 @@ async def test_a_latent_is_read_by_its_twin_and_one_without_is_refused(tmp_path:
 async def test_a_history_that_is_none_is_refused() -> None:
     with pytest.raises(CallerError, match="history is not a list of messages"):
         await agent(ScriptedModel(["x"]), Tools()).work({"request": Text("Hi"), "history": Data({"a": 1})})
+
+
+async def test_where_a_tool_found_nothing_the_model_is_told_and_so_is_the_user(image: Image) -> None:
+    tools = Tools()
+    tools.add("find", {"image": "image", "phrase": "text"}, {"boxes": "boxes"}, lambda _: {"boxes": Boxes(())})
+    model = ScriptedModel(["find", '{"phrase": "unicorn"}', "answer", "The unicorn is marked."])
+    heard: list[str] = []
+    base = agent(model, tools)
+    given: dict[str, Value] = {"request": Text("Find the unicorn"), "image": image}
+    outputs = await Agent(base.spec, base.script, base.model, base.toolbox, heard.append).work(given)
+    assert "<<< find\nfound nothing\n>>>" in sent(model.asked[-1])
+    assert outputs["answer"] == Text("The unicorn is marked.\n(find found nothing)")
+    assert "".join(heard) == str(outputs["answer"])
+
+
+async def test_a_tool_that_found_something_at_last_is_not_said_to_have_found_nothing(image: Image) -> None:
+    tools = Tools()
+    found = iter([Boxes(()), Boxes(((0.0, 0.0, 1.0, 1.0),))])
+    tools.add("find", {"image": "image", "phrase": "text"}, {"boxes": "boxes"}, lambda _: {"boxes": next(found)})
+    model = ScriptedModel(["find", '{"phrase": "mare"}', "find", '{"phrase": "horse"}', "answer", "There it is."])
+    outputs = await agent(model, tools).work({"request": Text("Find the horse"), "image": image})
+    assert outputs["answer"] == Text("There it is.")
+
+
+async def test_empty_masks_are_no_output(image: Image, tmp_path: Path) -> None:
+    none = Masks(Store(tmp_path).put(b"none", "application/octet-stream"), 0, 6, 8)
+    tools = Tools()
+    tools.add("cut", {"image": "image"}, {"masks": "masks"}, lambda _: {"masks": none})
+    outputs = await agent(ScriptedModel(["cut", "Done."]), tools).work({"request": Text("Cut"), "image": image})
+    assert outputs["masks"] is None
+
+
+NOTHING: list[tuple[dict[str, Value], bool]] = [
+    ({"boxes": Boxes(()), "scores": Data([]), "count": Number(0.0)}, True),
+    ({"text": Text(""), "segments": Segments(()), "language": Text("en")}, True),
+    ({"text": Text(" "), "lines": Data([])}, True),
+    ({"items": ()}, True),
+    ({"boxes": Boxes(((0.0, 0.0, 1.0, 1.0),)), "labels": Data([])}, False),
+    ({"caption": Text("a cat"), "labels": Data([])}, False),
+    ({"count": Number(0.0)}, False),
+    ({}, False),
+]
+
+
+@pytest.mark.parametrize(("outputs", "is_nothing"), NOTHING)
+def test_what_counts_as_having_found_nothing(outputs: dict[str, Value], is_nothing: bool) -> None:
+    assert found_nothing(outputs) is is_nothing
+
+
+SCRIPT = """
+    You help.
+
+    ## Answers
+    find: boxes: 1 box | Where is the dog? => The dog is marked.
+    find: found nothing | Where is the cow? => I could not find a cow.
+"""
+
+
+@pytest.mark.parametrize(
+    ("boxes", "shown", "not_shown"),
+    [
+        (Boxes(()), "I could not find a cow.", "The dog is marked."),
+        (Boxes(((0.0, 0.0, 1.0, 1.0),)), "The dog is marked.", "I could not find a cow."),
+    ],
+)
+async def test_examples_of_having_found_nothing_are_shown_where_that_is_so(
+    image: Image, boxes: Boxes, shown: str, not_shown: str
+) -> None:
+    tools = Tools()
+    tools.add("find", {"image": "image", "phrase": "text"}, {"boxes": "boxes"}, lambda _: {"boxes": boxes})
+    model = ScriptedModel(["find", '{"phrase": "cat"}', "answer", "So."])
+    script = Script.parse(textwrap.dedent(SCRIPT))
+    await Agent(agent(model, tools).spec, script, model, tools).work({"request": Text("The cat?"), "image": image})
+    assert shown in sent(model.asked[-1])
+    assert not_shown not in sent(model.asked[-1])

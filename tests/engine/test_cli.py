@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -183,3 +184,60 @@ def test_a_graph_whose_name_is_taken_by_the_box_is_not_run_as_that_of_the_box(
     )
     ended = sensorium("run", "ask", "request=hello")
     assert (ended.code, "also in the box" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("what", [("list",), ("models", "list"), ("chat",)])
+def test_lists_break_between_words_and_within_the_terminal(
+    sensorium: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, width: int, what: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("/tools\n"))
+    lines = sensorium(*what).out.splitlines()
+    assert max(len(line) for line in lines) <= width
+    assert [line for line in lines if line != line.rstrip()] == []
+    words = {word.rstrip(",") for line in lines for word in line.split()}
+    wanted = {"list": "latent(sam.image)?", "models": "qwen2.5-coder-0.5b-transformers", "chat": "transcribe"}
+    assert wanted[what[0]] in words
+    assert all(line[0] != " " or line.startswith("  ") for line in lines if line)
+
+
+WIDTHS = """
+sensorium: 1
+name: widths
+inputs: {pictures: "[image]"}
+nodes: {look: {tool: measure, each: $pictures, as: picture, with: {image: $picture}}}
+outputs: {widths: $look.width}
+"""
+MEASURE_TOOL = """
+name: measure
+about: Measures.
+inputs: {image: image}
+outputs: {width: number}
+"""
+MEASURE = """
+class Measure:
+    def setup(self, checkpoints, device): ...
+    def run(self, batch):
+        return [{"width": call["image"].width} for call in batch]
+    def close(self): ...
+"""
+
+
+def test_what_is_said_of_a_folder_names_its_files_and_those_left_aside(sensorium: Command, elsewhere: Path) -> None:
+    files = {
+        "graphs/widths.yaml": WIDTHS,
+        "tools/measure/tool.yaml": MEASURE_TOOL,
+        "tools/measure/worker.py": MEASURE,
+        "album/notes.txt": "no picture",
+    }
+    for name, text in files.items():
+        (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
+        (elsewhere / name).write_text(text)
+    for name, width in {"a.png": 3, "b.png": 5}.items():
+        Image.new("RGB", (width, 2)).save(elsewhere / "album" / name)
+    ended = sensorium("run", "widths", "pictures=@album")
+    assert ended.out == "widths:\n  album/a.png: 3\n  album/b.png: 5\n"
+    assert "left aside: album/notes.txt is text, not a picture" in ended.err
+    told = json.loads(sensorium("run", "widths", "pictures=@album", "--json").out)["outputs"]["widths"]
+    assert (told["files"], len(told["items"])) == (["album/a.png", "album/b.png"], 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sensorium.cli.figures import print_figures
-from sensorium.events import Figures, RunId
+from sensorium.cli.prompts import ShownPrompts
+from sensorium.cli.watch import Watcher
+from sensorium.events import Figures, NodeProgress, PromptSent, RunId
 from sensorium.graph import ErrorReport, NodeReport, Result
 from tests.conftest import STRANGER, Command
 
@@ -239,3 +242,44 @@ def test_the_table_fits_names_and_notes_of_any_length_into_the_terminal(
 
 def _width(line: str) -> int:
     return sum(2 if character > "\u2e80" else 1 for character in line.rstrip())
+
+
+def test_prompts_can_be_put_together_again_to_the_character_from_what_is_shown() -> None:
+    examples = "".join(f"user: example [{number}]\nassistant: see\n" for number in range(30))
+    prompts = [
+        f"Choose.\n{examples}What is this?",
+        f"Choose.\n{examples}What is this?\n(done: see)",
+        "Answer.\nWhat is this?",
+        f"Choose.\n{examples}What is this?\n(done: see)",
+        f"Choose.\n{examples[:-1]}!",
+    ]
+    shown, again, told_chars = ShownPrompts(), list[str](), 0
+    for number, prompt in enumerate(prompts, 1):
+        heading, told, rest = shown.lines("think", "central", prompt)
+        assert heading == f"--- prompt {number}: think sends to central"
+        told_chars += len(told) + len(rest)
+        match = re.fullmatch(r"\(the same ([\d,]+) characters that prompt (\d+) begins with, then:\)", told)
+        before = "" if match is None else again[int(match[2]) - 1][: int(match[1].replace(",", ""))]
+        again.append(before + rest)
+    assert again == prompts
+    assert told_chars < len(prompts[0]) + 500
+
+
+def test_a_prompt_that_begins_as_another_is_shown_from_where_it_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "You help.\n" * 40
+    with Watcher(trace=True) as watcher:
+        for request in ("first?", "second?"):
+            watcher.see(PromptSent(RunId("r"), "think", "central", f"{long}{request}"))
+    told = capsys.readouterr().err
+    assert told.count("You help.") == 40
+    assert (
+        "prompt 2: think sends to central\n(the same 400 characters that prompt 1 begins with, then:)\nsecond?" in told
+    )
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_is_loaded_is_told_where_no_line_moves(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    with Watcher(quiet=quiet, calls_only=True) as watcher:
+        for note in ("loading llamacpp: qwen, 491 MB", ""):
+            watcher.see(NodeProgress(RunId("r"), "think", 0.0, note, is_loading=True))
+    assert capsys.readouterr().err == ("" if quiet else "  think waits: loading llamacpp: qwen, 491 MB\n")

@@ -144,6 +144,26 @@ async def test_what_an_answer_came_with_can_be_talked_about(tmp_path: Path) -> N
     assert result.image.blob.digest in session_blobs(tmp_path)
 
 
+async def test_a_turn_that_waited_for_a_person_has_the_end_that_it_came_to(tmp_path: Path) -> None:
+    scratch = made(tmp_path)
+    waiting, other = conversation(scratch, graph=ASKS_FIRST), conversation(scratch, graph=ASKS_FIRST)
+    await waiting.turn("Send it", QUIET)
+    assert other.refresh() == 1
+    run = waiting.turns[0].run
+    assert run is not None
+    result = await waiting.graph.aresume(run, options=RunOptions(approver=Yes()))
+    told = [("Send it", "done", str(result.answer))]
+    assert brief(conversation(scratch, graph=ASKS_FIRST).turns) == told
+    assert (other.refresh(), brief(other.turns)) == (1, told)
+
+
+class Yes:
+    """A person who agrees."""
+
+    async def ask(self, question: Question) -> Verdict:
+        return Verdict(True)
+
+
 class No:
     """A person who refuses."""
 

@@ -512,3 +512,36 @@ async def test_starting_again_and_again_leaves_no_connection_open(host: WorkerHo
         await pid_of(host, binding)
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     assert (await events(host, binding, text=Text(PID)))[-1]
+
+
+WAITS_IN_SETUP = """
+    class Sample:
+        def setup(self, checkpoints, device): open(checkpoints["gate"] + "/pipe").close()
+        def run(self, batch): return [{"text": "ready"} for call in batch]
+        def close(self): ...
+"""
+
+
+async def test_a_call_that_waits_for_its_tool_says_what_is_loaded_and_when_it_is(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate-0123"
+    gate.mkdir()
+    os.mkfifo(gate / "pipe")
+    (gate / "weights").write_bytes(bytes(3_400_000))
+    binding = workshop.tool(
+        WAITS_IN_SETUP, declared={"checkpoints": {"gate": "gate"}}, checkpoints={"gate": gate}, keep_warm_s=60.0
+    )
+    host = WorkerHost(workshop.home, workshop.store, tell_load_s=0.0)
+    heard: list[Any] = []
+    async for event in host.call(binding, {"text": Text("x")}, key="key"):
+        if not heard:
+            await asyncio.to_thread((gate / "pipe").open("w").close)
+        heard.append(event)
+    *told, done = heard
+    assert told == [Progress(0.0, "loading sample: gate-0123, 3 MB", is_loading=True), Progress(0.0, is_loading=True)]
+    assert done.outputs == {"text": Text("ready")}
+    again = await events(host, binding, text=Text("x"))
+    assert len(again) == 1, "it is loaded"
+    await host.stop()
+    await host.close()

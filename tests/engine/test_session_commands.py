@@ -196,3 +196,49 @@ def test_the_one_that_was_used_last_is_listed_first(sensorium: Command, home: Pa
     rows = json.loads(sensorium("sessions", "list", "--json").out)["sessions"]
     assert [row["name"] for row in rows] == ["new", "middle", "old"]
     assert rows[0]["last_used"] == "1970-01-01T00:50:00+00:00"
+
+
+SHOWN = """
+sensorium: 1
+name: shown
+inputs: {request: text, image: image}
+nodes: {think: {agent: talker, with: {request: $request}}}
+outputs: {answer: $think.answer, image: $image}
+"""
+
+
+def test_each_turn_s_pictures_have_a_folder_of_their_own(sensorium: Command, project: Path) -> None:
+    (project / "graphs" / "shown.yaml").write_text(SHOWN)
+    said = [
+        sensorium("chat", "--graph", "shown", "-a", "red.png", "--out", "media", "-m", message, *json).out
+        for message, json in (("one", ()), ("two", ()), ("three", ("--json",)))
+    ]
+    written = sorted(str(path.relative_to(project)) for path in (project / "media").rglob("*.png"))
+    assert written == ["media/001/image.png", "media/002/image.png", "media/003/image.png"]
+    assert [path in told for path, told in zip(written, said, strict=True)] == [True] * 3
+
+
+def test_turns_of_a_conversation_do_not_write_over_those_of_another(
+    sensorium: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "graphs" / "shown.yaml").write_text(SHOWN)
+    told: list[str] = []
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("one\ntwo\n"))
+        told += sensorium("chat", "--graph", "shown", "-a", "red.png").out.splitlines()
+    paths = [line for line in told if line.endswith(".png")]
+    assert paths == [f"out/chat/{number:03d}/image.png" for number in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("command", [("run", "shown", "request=x", "image=@red.png"), ("chat", "-m", "x")])
+def test_json_is_printed_where_media_cannot_be_written(
+    sensorium: Command, project: Path, command: tuple[str, ...]
+) -> None:
+    (project / "graphs" / "shown.yaml").write_text(SHOWN)
+    more = ("--graph", "shown", "-a", "red.png") if command[0] == "chat" else ()
+    ended = sensorium(*command, *more, "--json", "--out", "red.png/below")
+    told = json.loads(ended.out)
+    assert (ended.code, told["status"], told["error"]["kind"]) == (5, "failed", "operator")
+    assert "red.png/below" in told["error"]["message"]
+    assert told["outputs"]["answer"]["text"] == "First answer."
+    assert Path(told["outputs"]["image"]["path"]).is_file()
