@@ -31,6 +31,7 @@ from sensorium.graph.flow import Flow, Read, Source
 from sensorium.graph.leaf import CallContext, Outcome, call_tool, within
 from sensorium.graph.outcome import NodeOutcome, NodeStatus, nothing_from
 from sensorium.graph.think import think
+from sensorium.graph.tries import Tries
 from sensorium.parts import Value, encode_values
 from sensorium.spec.check import check
 from sensorium.spec.checked import CalleeKind, Checked, CheckedNode, ElseCall, ElseValue
@@ -154,17 +155,19 @@ class Control:
         )
 
     async def _tries(self, node: CheckedNode, inputs: dict[str, Value], context: CallContext) -> Answer:
-        tried = 0
+        tries = Tries(context, inputs)
+        first = tried = await tries.begun() if node.spec.retry else 0
         while True:
             try:
                 here = context.in_round(tried) if tried else context
                 outcome = await self._call(node.kind, node.callee, inputs, node, here)
                 return Answer(outcome.outputs, outcome.cached, key=outcome.key)
             except SensoriumError as error:
-                if tried == node.spec.retry or not error.can_retry:
+                if tried - first == node.spec.retry or not error.can_retry:
                     raise
             tried += 1
-            await asyncio.sleep(_pause_s(tried))
+            await tries.begin(tried)
+            await asyncio.sleep(_pause_s(tried - first))
 
     async def _call(
         self, kind: CalleeKind, callee: str, inputs: dict[str, Value], node: CheckedNode, context: CallContext

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from sensorium.agent.toolbox import Card
-from sensorium.errors import AuthorError, PausedError, SensoriumError
+from sensorium.errors import AuthorError, DeadlineError, PausedError, SensoriumError
 from sensorium.events import ToolCalled
 from sensorium.graph.approval import approved
-from sensorium.graph.leaf import CallContext, call_tool
+from sensorium.graph.leaf import CallContext, Outcome, call_tool
 from sensorium.graph.tally import num_bytes
 from sensorium.parts import Value, blobs_of
 from sensorium.spec.catalogue import AgentEntry, ToolEntry
@@ -51,7 +51,7 @@ class RunToolbox:
         context, began_s = self.context, perf_counter()
         told = ToolCalled(context.run, context.node, name, "failed", bytes_in=num_bytes(blobs_of(inputs)))
         try:
-            outcome = await call_tool(context, self.entries[name], await self._approved(name, inputs))
+            outcome = await self._called(self.entries[name], await self._approved(name, inputs))
         except PausedError:
             raise
         except SensoriumError as error:
@@ -68,6 +68,18 @@ class RunToolbox:
             )
         )
         return outcome.outputs
+
+    async def _called(self, entry: ToolEntry, inputs: Mapping[str, Value]) -> Outcome:
+        """What the tool gives, at the second try where the first failed in a way that can pass.
+
+        The model hears of what lies with the tool, and not that a process was ended from outside.
+        """
+        try:
+            return await call_tool(self.context, entry, inputs)
+        except SensoriumError as error:
+            if not error.can_retry or isinstance(error, DeadlineError):
+                raise
+        return await call_tool(self.context, entry, inputs)
 
     async def _approved(self, name: str, inputs: Mapping[str, Value]) -> Mapping[str, Value]:
         """A tool that acts on the world asks a person, unless the profile allows it."""
