@@ -122,10 +122,7 @@ def find_or_start(home: Path, binding: Binding, grace_s: float) -> Found:
         _make_private(home / "workers")
         _make_private(directory)
         with locked(lock, _LOCK_S, f"{lock} has been held for {_LOCK_S:g} s; another command hangs: end it"):
-            sock = connect(directory)
-            if sock is not None:
-                return Found(sock, _read_state(directory), directory, is_new=False)
-            found = _start(home, directory, binding, grace_s)
+            found = _living(directory) or _start(home, directory, binding, grace_s)
     except OSError as error:
         raise OperatorError(
             f"tool {binding.spec.name}: its worker cannot be started from {directory}: {error.strerror or error}; "
@@ -229,8 +226,25 @@ def last_words(home: Path, directory: Path) -> str:
     return f"the last lines of its log, $SENSORIUM_HOME/{name}:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def _living(directory: Path) -> Found | None:
+    """A connection to the worker that lives in `directory`; None where none does that anybody could know.
+
+    Whoever started it may have died before writing which process it is. Nobody reaches it once another has its socket's
+    place, and it ends by itself.
+    """
+    sock = connect(directory)
+    if sock is None:
+        return None
+    try:
+        return Found(sock, _read_state(directory), directory, is_new=False)
+    except FileNotFoundError:
+        sock.close()
+        return None
+
+
 def _start(home: Path, directory: Path, binding: Binding, grace_s: float) -> Found:
     _forget_dead(home, binding.spec.name, directory)
+    (directory / "state.json").unlink(missing_ok=True)  # that of another process must never be taken for this one's
     (directory / "start.json").write_bytes(msgspec.json.encode(_start_of(binding, grace_s)))
     listener = _listen(directory)
     try:

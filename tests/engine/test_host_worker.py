@@ -249,6 +249,19 @@ async def test_a_worker_that_was_killed_between_two_commands_is_replaced(
     assert await pid_of(make_host(), binding) != pid
 
 
+async def test_a_worker_whose_host_died_before_it_wrote_which_process_it_is_is_replaced(
+    make_host: MakeHost, workshop: Workshop
+) -> None:
+    binding = workshop.tool(DOES_AS_TOLD, keep_warm_s=60.0)
+    first, second = make_host(), make_host()
+    pid = await pid_of(first, binding)
+    await first.close()
+    (place_of(workshop.home, binding) / "state.json").unlink()
+    assert await pid_of(second, binding) != pid
+    os.kill(pid, signal.SIGKILL)
+    assert await ended(pid)
+
+
 async def test_a_hanging_call_ends_the_process_and_calls_that_waited_are_made_in_another(
     host: WorkerHost, workshop: Workshop
 ) -> None:
