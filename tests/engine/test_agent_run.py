@@ -162,3 +162,31 @@ async def test_whoever_watches_is_told_what_a_model_does_before_its_first_word(s
     assert result["answer"] == Text("Hello.")
     told = [(event.node, event.note, event.is_loading) for event in events if isinstance(event, NodeProgress)]
     assert told == [("think", "loading central", True), ("think", "", True), ("think", "read 1 of 2 tokens", False)]
+
+
+async def test_a_model_is_not_told_of_a_failure_that_passes(scratch: Scratch) -> None:
+    scratch.tool(
+        "add",
+        '''
+class Adder:
+    """Adds one, from the second call on."""
+
+    def setup(self, checkpoints, device): self.calls = 0
+    def run(self, batch):
+        self.calls += 1
+        if self.calls == 1:
+            yield Failed(0, "not yet", can_retry=True)
+            yield [None]
+        yield [{"total": call["number"] + 1} for call in batch]
+    def close(self): ...
+''',
+        header="from sensorium.worker import Failed",
+        inputs={"number": "number"},
+        outputs={"total": "number"},
+    )
+    model = scratch.scripted("central", adds)
+    events: list[Event] = []
+    await scratch.graph(GRAPH).arun(request="Add one to 41", options=RunOptions(on_event=events.append))
+    assert not any("not yet" in ask.messages[-1].content for ask in model.asked)
+    (called,) = [event for event in events if isinstance(event, ToolCalled)]
+    assert (called.status, called.outputs) == ("done", {"total": Number(42.0)})
