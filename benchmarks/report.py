@@ -10,9 +10,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Figure", "report"]
+__all__ = ["RESULTS", "Figure", "report"]
 
-_RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,19 @@ def machine_kind() -> str:
     return f"{os.cpu_count()} CPU cores, {platform.machine()}, {gpu}"
 
 
-def report(benchmark: str, figures: list[Figure], **details: object) -> None:
-    """Prints each figure with its limit, and writes `results/BENCHMARK.json`. Exits with 1 if one falls short."""
+def report(benchmark: str, figures: list[Figure], *, folder: Path = RESULTS, **details: object) -> None:
+    """Prints each figure with its limit, and writes `FOLDER/BENCHMARK.json`. Exits with 1 if one falls short."""
     for figure in figures:
         sign = "<=" if figure.at_most else ">="
         verdict = "ok" if figure.holds else "FALLS SHORT"
         print(f"{benchmark}: {figure.name} = {figure.value:.4g} {figure.unit} ({sign} {figure.limit:g}) {verdict}")
-    _RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     record = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "machine": machine_kind(),
         "figures": [{**asdict(figure), "holds": figure.holds} for figure in figures],
         "details": details,
     }
-    (_RESULTS / f"{benchmark}.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    (folder / f"{benchmark}.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     if not all(figure.holds for figure in figures):
         sys.exit(1)
