@@ -226,7 +226,7 @@ class WorkerHost:
 
     def _lost_error(self, binding: Binding, lost: Lost, doing: str) -> SensoriumError:
         words = last_words(self._home, place_of(self._home, binding))
-        return failure_error(binding.spec, "tool", f"{lost} in {doing}; {words}", can_retry=doing == "run")
+        return failure_error(binding.spec, "tool", f"{lost} in {doing}; {words}", can_retry=True)
 
     async def _find(self, binding: Binding) -> Found:
         search = asyncio.ensure_future(asyncio.to_thread(find_or_start, self._home, binding, self._grace_s))

@@ -166,6 +166,7 @@ async def test_a_process_that_ends_in_setup_is_told_with_its_last_words(
     binding = workshop.tool(DOES_AS_TOLD.replace("self.go = threading.Event()", f"print('so far so good'); {setup}"))
     with pytest.raises(ToolError, match=ending) as caught:
         await host.load(binding)
+    assert caught.value.can_retry
     lines = str(caught.value)
     assert "in setup; the last lines of its log, $SENSORIUM_HOME/workers/sample-" in lines
     assert lines.endswith("  so far so good")
