@@ -291,7 +291,10 @@ def decode_values(data: bytes, place: BlobPlace) -> dict[str, Value]:
         digest, size_bytes, media_type = thing
         return Blob(str(digest), int(size_bytes), str(media_type), place)
 
-    return msgspec.msgpack.decode(data, type=dict[str, Part | tuple[Part | None, ...] | None], dec_hook=bind)
+    try:
+        return msgspec.msgpack.decode(data, type=dict[str, Part | tuple[Part | None, ...] | None], dec_hook=bind)
+    except (UnicodeDecodeError, OverflowError, RecursionError) as error:  # msgspec lets these pass
+        raise msgspec.ValidationError(f"no values: {error}") from error
 
 
 def blobs_of(values: Mapping[str, Value]) -> Iterator[Blob]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
+from typing import cast
 
 from sensorium.admit import Admission
-from sensorium.errors import CallerError, PausedError, RefusedError
+from sensorium.errors import CallerError, PausedError, RefusedError, SensoriumError
 from sensorium.events import PersonAnswered, PersonAsked
 from sensorium.graph.leaf import CallContext
-from sensorium.graph.options import Question
-from sensorium.parts import Value, decode_values, encode_values, values_digest
+from sensorium.graph.options import Approver, Question, Verdict
+from sensorium.parts import Value, blobs_of, decode_values, encode_values, values_digest
 from sensorium.runs import AskedQuestion, QuestionId
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import PortType
@@ -38,7 +40,8 @@ async def approved(
     Raises:
         PausedError: Nobody can be asked now; the question is written down.
         RefusedError: The person refused.
-        CallerError: What the person gave instead does not fit.
+        CallerError: What the person gave instead does not fit, or what is kept of the answer is damaged; or the
+            approver gives no verdict.
         OperatorError: The database cannot be read or written.
     """
     runs = context.services.runs
@@ -47,8 +50,27 @@ async def approved(
         asked = await _answer(context, callee, inputs, types)
     if asked.verdict == "refused":
         raise RefusedError(f"a person refused {what}" + (f": {asked.why}" if asked.why else ""))
-    changed = {} if asked.changed is None else decode_values(asked.changed, context.services.store)
-    return {**inputs, **changed}
+    return {**inputs, **_changed(asked, context)}
+
+
+def _changed(asked: AskedQuestion, context: CallContext) -> dict[str, Value]:
+    """What the person gave instead; only an answer that can be read whole is an approval."""
+    try:
+        if asked.verdict != "approved":
+            raise ValueError(f"it says {asked.verdict!r}")
+        changed = {} if asked.changed is None else decode_values(asked.changed, context.services.store)
+    except ValueError as error:
+        raise CallerError(
+            f"what a person answered to {asked.node} of run {asked.run} is damaged, or of another version of "
+            f"Sensorium: {error}; start a new run, which asks again"
+        ) from error
+    for name, value in changed.items():
+        if not all(context.services.store.hold(blob.digest) for blob in blobs_of({name: value})):
+            raise CallerError(
+                f"what a person gave to {asked.node} of run {asked.run} as {name} is gone from the store; start a new "
+                "run, which asks again"
+            )
+    return changed
 
 
 async def _answer(
@@ -64,7 +86,7 @@ async def _answer(
             f"{context.node} waits for a person's approval of {callee}, and nobody can be asked here; `sensorium runs "
             f"resume {context.run} --approve` or --refuse goes on"
         )
-    verdict = await context.approver.ask(Question(context.run, context.node, callee, inputs, types))
+    verdict = await _verdict(context.approver, Question(context.run, context.node, callee, inputs, types))
     admission = Admission(context.services.store)
     changed = admit_changes(admission, verdict.inputs, types)
     why = str(admission.admit(verdict.why, _WORDS, name="why"))
@@ -81,6 +103,34 @@ async def _answer(
     return found
 
 
+async def _verdict(approver: Approver, question: Question) -> Verdict:
+    """What the approver gives, where that is a verdict: what merely looks like a yes approves nothing.
+
+    Raises:
+        CallerError: It gave something else, failed, or was cancelled while the run goes on.
+    """
+    try:
+        verdict = cast("object", await approver.ask(question))  # of a program that no type checker may have seen
+    except SensoriumError:
+        raise
+    except (Exception, asyncio.CancelledError) as error:
+        current = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
+            raise
+        raise CallerError(
+            f"the approver failed that was asked for {question.node}: {type(error).__name__}: {error}; have it give a "
+            "Verdict, or raise PausedError to leave the question open"
+        ) from error
+    if not isinstance(verdict, Verdict):
+        raise CallerError(f"the approver gave a {type(verdict).__name__} for {question.node}; have it give a Verdict")
+    is_approved, inputs = cast("object", verdict.is_approved), cast("object", verdict.inputs)
+    if not isinstance(is_approved, bool) or not isinstance(inputs, Mapping):
+        raise CallerError(
+            f"the approver gave {verdict!r} for {question.node}; have it say True or False, and inputs by name"
+        )
+    return verdict
+
+
 def admit_changes(admission: Admission, given: Mapping[str, object], types: Mapping[str, PortType]) -> dict[str, Value]:
     """Inputs that a person gave instead of those of a question.
 
@@ -90,7 +140,7 @@ def admit_changes(admission: Admission, given: Mapping[str, object], types: Mapp
     """
     for name in given:
         if name not in types:
-            right = meant(name, types, "what can be changed is") or "nothing of it can be changed"
+            right = meant(str(name), types, "what can be changed is") or "nothing of it can be changed"
             raise CallerError(f"the call has no input {name!r} that a person may change; {right}")
     return {name: admission.admit(value, types[name], name=name) for name, value in given.items()}
 

@@ -72,12 +72,13 @@ class RunToolbox:
     async def _called(self, entry: ToolEntry, inputs: Mapping[str, Value]) -> Outcome:
         """What the tool gives, at the second try where the first failed in a way that can pass.
 
-        The model hears of what lies with the tool, and not that a process was ended from outside.
+        The model hears of what lies with the tool, and not that a process was ended from outside. What acts on the
+        world is not called again unasked.
         """
         try:
             return await call_tool(self.context, entry, inputs)
         except SensoriumError as error:
-            if not error.can_retry or isinstance(error, DeadlineError):
+            if entry.spec.effects or not error.can_retry or isinstance(error, DeadlineError):
                 raise
         return await call_tool(self.context, entry, inputs)
 

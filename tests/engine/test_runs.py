@@ -309,6 +309,37 @@ async def test_an_answer_that_does_not_fit_counts_for_nothing(project: Scratch, 
     assert (await graph.aresume(run, options=RunOptions(approver=Person()))).all == Text("heyabc")
 
 
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        (True, "the approver gave a bool for two"),
+        (None, "the approver gave a NoneType for two"),
+        (Verdict("no"), "have it say True or False"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ],
+)
+async def test_what_merely_looks_like_a_yes_approves_nothing(project: Scratch, said: Any, match: str) -> None:
+    graph = marking(project, asks=True)
+    with pytest.raises(CallerError, match=match):
+        await graph.arun(words="hey", options=RunOptions(approver=Person(lambda _: said)))
+    assert calls(project) == ["a", "x"]
+
+
+async def test_a_damaged_answer_approves_nothing(project: Scratch) -> None:
+    graph = marking(project, asks=True)
+    run = await paused(graph, {"words": "hey"})
+    (question,) = project.runs.questions(run)
+    await project.runs.answer(run, question.question, is_approved=True)
+    project.database.execute("UPDATE sensorium_questions SET verdict = ? WHERE run = ?", ("perhaps", run))
+    with pytest.raises(CallerError, match=r"answered to two .* is damaged"):
+        await graph.aresume(run)
+    project.database.execute(
+        "UPDATE sensorium_questions SET verdict = ?, changed = ? WHERE run = ?", ("approved", b"\xc1", run)
+    )
+    with pytest.raises(CallerError, match=r"answered to two .* is damaged"):
+        await graph.aresume(run)
+    assert calls(project) == ["a", "x"]
+
+
 async def test_a_whole_list_is_approved_at_once(project: Scratch) -> None:
     marking(project)
     graph = project.graph("""
