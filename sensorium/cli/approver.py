@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import termios
 
 import typer
 
+from sensorium.admit import plain
 from sensorium.cli.inputs import read_inputs
 from sensorium.cli.values import words_of
 from sensorium.cli.watch import Watcher
@@ -18,6 +21,9 @@ from sensorium.store import Store
 __all__ = ["TerminalApprover", "can_ask"]
 
 _HELP = "y: call it    n: refuse    NAME=VALUE: change an input first (@FILE reads one)    Ctrl-D: leave it open"
+
+_MOST_BYTES = 4096
+"""What a terminal hands over of a line at most."""
 
 
 def can_ask() -> bool:
@@ -42,10 +48,11 @@ class TerminalApprover:
         """What the person says; see `sensorium.graph.Approver`."""
         async with self._one_at_a_time:
             self._watcher.make_way()
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before a question does not answer it
             _say(f"? {question.node} wants to call {question.callee} with")
             for name, value in question.inputs.items():
                 if value is not None:
-                    _say(f"    {name}: {words_of(value)}")
+                    _say(_given(name, value))
             return await self._verdict(question, {})
 
     async def _verdict(self, question: Question, changed: dict[str, Value]) -> Verdict:
@@ -69,32 +76,63 @@ class TerminalApprover:
             return
         for name, value in given.items():
             changed[name] = value
-            _say(f"    {name}: {words_of(value)}")
+            _say(_given(name, value))
 
 
 async def _line(prompt: str, question: Question) -> str:
-    """A line of the terminal, waited for while the event loop goes on: a terminal is readable once a line is whole.
+    """A line of text that the person types, waited for while the event loop goes on.
 
     Raises:
         PausedError: The person ended the input.
     """
-    typer.echo(prompt, nl=False, err=True)
-    loop = asyncio.get_running_loop()
+    while True:
+        _say(prompt, is_prompt=True)
+        typed = await _typed()
+        if not typed:
+            _say("")
+            raise PausedError(
+                f"{question.node} waits for an approval of {question.callee}; `sensorium runs resume {question.run}` "
+                "asks again"
+            )
+        try:
+            return plain.decode_text(typed).strip()
+        except CallerError as error:
+            _say(f"sensorium: the line {error}")
+
+
+async def _typed() -> bytes:
+    """A line with its end, without one where the person pressed Ctrl-D; nothing where that was all."""
+    typed = b""
+    while not typed.endswith(b"\n") and (more := await _piece()):
+        typed += more
+    return typed
+
+
+async def _piece() -> bytes:
+    """What the terminal hands over next: a line, the beginning of one where the person pressed Ctrl-D within it, or
+    nothing where the person did so before it. Never blocks, which a reader of whole lines would.
+    """  # noqa: D205
+    loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
     there = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), there.set)
+    loop.add_reader(terminal, there.set)
     try:
         await there.wait()
     finally:
-        loop.remove_reader(sys.stdin.fileno())
-    line = sys.stdin.readline()
-    if not line:
-        _say("")
-        raise PausedError(
-            f"{question.node} waits for an approval of {question.callee}; `sensorium runs resume {question.run}` asks "
-            "again"
-        )
-    return line.strip()
+        loop.remove_reader(terminal)
+    return os.read(terminal, _MOST_BYTES)
 
 
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+def _given(name: str, value: Value) -> str:
+    """An input as a person may rely on it: what a model wrote can neither look like a line of its own nor move on the
+    screen.
+    """  # noqa: D205
+    lines = words_of(value).split("\n")
+    return f"    {name}: " + "\n      | ".join("".join(_seen(sign) for sign in line) for line in lines)
+
+
+def _seen(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _say(line: str, *, is_prompt: bool = False) -> None:
+    typer.echo(line, err=True, nl=not is_prompt)
