@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NewType, TypeAlias
+from typing import Literal, NewType, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -17,6 +17,9 @@ __all__ = ["AskedQuestion", "Beginning", "End", "QuestionId", "RunRecord", "Runs
 
 QuestionId = NewType("QuestionId", str)
 Standing: TypeAlias = RunStatus | Literal["running"]
+
+_MOST_ROWS = 2**63 - 1
+"""What databases count."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sensorium_runs (
@@ -210,7 +213,7 @@ class Runs:
         """
         for record in self.newest(1) if name == "last" else ():
             return record
-        can_be_one = name.isascii() and name.isprintable() and name
+        can_be_one = isinstance(cast("object", name), str) and name.isascii() and name.isprintable() and name
         found = [run for (run,) in self._database.execute(_BEGINS, (len(name), name))] if can_be_one else []
         if len(found) > 1 and name not in found:
             raise CallerError(f"several runs begin with {name}: {', '.join(found[:2])} …; write more of the id")
@@ -225,7 +228,7 @@ class Runs:
         Raises:
             OperatorError: The database cannot be read.
         """
-        return [_record(row) for row in self._database.execute(_NEWEST, (most,))]
+        return [_record(row) for row in self._database.execute(_NEWEST, (min(most, _MOST_ROWS),))]
 
     def read(self) -> Iterator[RunRecord]:
         """Every run, the one that began first first.
@@ -249,9 +252,9 @@ class Runs:
             if record.end is not None:
                 yield record.run, record.end.outputs
         for run, inputs, changed in self._database.execute(_ALL_QUESTIONS):
-            yield RunId(run), bytes(inputs)
+            yield RunId(run), _bytes(inputs)
             if changed is not None:
-                yield RunId(run), bytes(changed)
+                yield RunId(run), _bytes(changed)
 
     def drop(self, run: str) -> None:
         """Forgets a run and what was asked in it.
@@ -313,14 +316,28 @@ class Runs:
 
 
 def _record(row: Row) -> RunRecord:
+    """What a row says. What no version writes there is read as what is told of damage, or of a run that stopped: one
+    such row must not keep the others from being read.
+    """  # noqa: D205
     run, graph, status, began_s, ended_s, start, inputs, outputs, report = row
-    end = None if report is None else End(status, bytes(outputs), bytes(report))
-    return RunRecord(RunId(run), graph, status, began_s, ended_s, bytes(start), bytes(inputs), end)
+    is_known = status in get_args(RunStatus)
+    end = End(status, _bytes(outputs), _bytes(report)) if is_known and report is not None else None
+    standing: Standing = status if is_known else "running"
+    ended = None if ended_s is None else _seconds(ended_s)
+    return RunRecord(RunId(run), str(graph), standing, _seconds(began_s), ended, _bytes(start), _bytes(inputs), end)
 
 
 def _question(row: Row) -> AskedQuestion:
     run, question, node, callee, inputs, asked_s, verdict, why, changed = row
-    given = None if changed is None else bytes(changed)
+    given = None if changed is None else _bytes(changed)
     return AskedQuestion(
-        RunId(run), QuestionId(question), node, callee, bytes(inputs), asked_s, verdict, why or "", given
+        RunId(run), QuestionId(question), node, callee, _bytes(inputs), _seconds(asked_s), verdict, why or "", given
     )
+
+
+def _bytes(value: object) -> bytes:
+    return bytes(value) if isinstance(value, bytes) else b""
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

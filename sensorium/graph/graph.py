@@ -15,11 +15,12 @@ from sensorium.errors import CallerError
 from sensorium.events import Event
 from sensorium.graph.draw import draw
 from sensorium.graph.edge import carry_out_here
+from sensorium.graph.lineage import Lineage
 from sensorium.graph.options import RunOptions
 from sensorium.graph.record import result_of
 from sensorium.graph.result import Result
 from sensorium.graph.resume import forked_nodes, recorded_inputs, require_resumable
-from sensorium.graph.run import carry_out_run, new_run_id
+from sensorium.graph.run import carry_out_run, chosen_run_id
 from sensorium.graph.services import Services
 from sensorium.parts import Value, encode_values
 from sensorium.runs import RunRecord
@@ -160,7 +161,8 @@ class Graph:
             options: How the new run is to go. A seed that it names is that of `node` and what follows it.
 
         Raises:
-            CallerError: There is no such run or node, the run still goes on or is one of another graph.
+            CallerError: There is no such run or node, the run still goes on, is one of another graph, or was forked
+                from one that was removed; or the options name a run that is there.
             SensoriumError: As `run`.
         """
         services = self._services
@@ -172,7 +174,12 @@ class Graph:
             inputs = await self._admitted(recorded_inputs(record, services.store))
             seed = beginning.seed if options.seed is None else options.seed
             begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)), seed=seed)
-            new = options.run or new_run_id()
+            new = chosen_run_id(options)
+            if services.runs.find(new) is not None:
+                raise CallerError(
+                    f"run {new} is there already, and a fork is a new one; leave `run` out of the options"
+                )
+            Lineage.read(record.run, record, services.runs, seed=seed, fresh=True)
             await services.runs.begin(new, record.graph, begun, encode_values(dict(inputs)))
             return await carry_out_run(self.checked, inputs, services, replace(options, run=new, seed=seed, fresh=True))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sensorium.errors import CallerError
 from sensorium.events import RunId
-from sensorium.runs import RunRecord, Runs
+from sensorium.runs import Beginning, RunRecord, Runs
 
 __all__ = ["Lineage"]
 
@@ -39,19 +40,46 @@ class Lineage:
             OperatorError: The book cannot be read.
         """
         beginning = None if record is None else record.beginning()
-        if beginning is None or beginning.parent is None:
+        line = [] if record is None or beginning is None else _line(record, beginning, runs)
+        lineage: Lineage | None = None
+        for above, told in reversed(line[1:]):
+            lineage = cls(above, told.seed, told.fresh or lineage is not None, lineage, _forked(told, lineage))
+        if beginning is None or lineage is None:
             return cls(run, seed, fresh)
-        above = runs.require(beginning.parent)
-        told = above.beginning()
-        parent = cls.read(above.run, above, runs, seed=told.seed, fresh=told.fresh)
-        return cls(run, seed, True, parent, frozenset(beginning.forked))
+        return cls(run, seed, True, lineage, _forked(beginning, lineage))
 
     def owner(self, node: str) -> Lineage:
         """The lineage of the run whose calls those of a node are, at any path below it."""
-        name = node.partition("/")[0].partition("[")[0]
-        return self if self.parent is None or name in self.forked else self.parent.owner(node)
+        return self._down_to_owner(node)[-1]
 
     def chain(self, node: str) -> tuple[RunId, ...]:
         """The runs that may have made a node's results: this one, and those between it and the owner."""
-        owner = self.owner(node)
-        return (self.run,) if owner is self or self.parent is None else (self.run, *self.parent.chain(node))
+        return tuple(lineage.run for lineage in self._down_to_owner(node))
+
+    def _down_to_owner(self, node: str) -> list[Lineage]:
+        name = node.partition("/")[0].partition("[")[0]
+        line: list[Lineage] = [self]
+        while line[-1].parent is not None and name not in line[-1].forked:
+            line.append(line[-1].parent)
+        return line
+
+
+def _line(record: RunRecord, beginning: Beginning, runs: Runs) -> list[tuple[RunId, Beginning]]:
+    """A run, the run that it was forked from, and so on, with how each was begun."""
+    line, seen = [(record.run, beginning)], {record.run}
+    while (parent := line[-1][1].parent) is not None:
+        below = line[-1][0]
+        if parent in seen:
+            raise CallerError(f"what is kept of run {below} is damaged: it is a fork of itself; start a new run")
+        above = runs.find(parent)
+        if above is None:
+            raise CallerError(
+                f"run {below} is a fork of run {parent}, which was removed with what it gave; start a new run"
+            )
+        line.append((parent, above.beginning()))
+        seen.add(parent)
+    return line
+
+
+def _forked(beginning: Beginning, parent: Lineage | None) -> frozenset[str]:
+    return frozenset() if parent is None else frozenset(beginning.forked)

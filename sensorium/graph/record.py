@@ -61,6 +61,6 @@ def result_of(record: RunRecord, place: BlobPlace) -> Result:
 
 def seconds_of(record: RunRecord) -> float | None:
     """How long the last attempt of a run took; None of a run that has not ended, or where that cannot be read."""
-    with suppress(msgspec.MsgspecError):
+    with suppress(msgspec.MsgspecError, UnicodeError):
         return None if record.end is None else msgspec.json.decode(record.end.report, type=_Seconds).seconds
     return None

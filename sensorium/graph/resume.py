@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from sensorium.errors import CallerError
 from sensorium.parts import BlobPlace, Value, blobs_of, decode_values
 from sensorium.runs import RunRecord
@@ -63,6 +65,8 @@ def forked_nodes(checked: Checked, node: str) -> frozenset[str]:
     Raises:
         CallerError: The graph has no such node.
     """
+    if not isinstance(cast("object", node), str):
+        raise CallerError(f"a node's name is text, and this is a {type(node).__name__}")
     if node not in checked.nodes:
         outer = node.partition("/")[0].partition("[")[0]
         right = (

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import re
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import cast
 
 import sensorium
-from sensorium.errors import SensoriumError
+from sensorium.errors import CallerError, SensoriumError
 from sensorium.events import RunFinished, RunId, RunStarted, RunStatus
 from sensorium.graph.control import Control
 from sensorium.graph.flow import Flow
@@ -32,9 +34,12 @@ from sensorium.runs import Beginning
 from sensorium.spec.checked import Checked
 from sensorium.spec.write import to_yaml
 
-__all__ = ["carry_out_run", "new_run_id"]
+__all__ = ["carry_out_run", "chosen_run_id", "new_run_id"]
 
 _log = logging.getLogger("sensorium")
+
+_MOST_ID_CHARS = 200
+_RUN_ID = re.compile(rf"(?!-)[!-~]{{1,{_MOST_ID_CHARS}}}")
 
 
 async def carry_out_run(
@@ -55,14 +60,20 @@ async def carry_out_run(
         must_go_on: Whether the run must be known, and not have ended for good.
 
     Raises:
-        CallerError: The run goes on already, in this process or another; or it must go on, and cannot.
+        CallerError: The run goes on already, in this process or another; it must go on, and cannot; it is one of
+            another graph; or its id can be none.
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
-    run = options.run or new_run_id()
+    run = chosen_run_id(options)
     with services.results.going_on(run):
         record = services.runs.find(run) if options.run is not None else None
         if must_go_on:
             require_resumable(record, run)
+        if record is not None and record.graph != checked.source.spec.name:
+            raise CallerError(
+                f"run {run} is one of graph {record.graph!r}, and graph {checked.source.spec.name!r} cannot go on with "
+                "it; leave `run` out of the options"
+            )
         lineage = Lineage.read(run, record, services.runs, seed=options.seed, fresh=options.fresh)
         began = _Began(checked, lineage, services, options, None if record is None else record.beginning())
         return await began.carried_out(inputs)
@@ -155,6 +166,24 @@ def _ended(
             if outcome.status == status:
                 return status, outcome.error
     return "done", None
+
+
+def chosen_run_id(options: RunOptions) -> RunId:
+    """The id that the options name, or a new one.
+
+    Raises:
+        CallerError: The id can be none: `sensorium runs` would not find it.
+    """
+    run = cast("object", options.run)
+    if run is None:
+        return new_run_id()
+    if not isinstance(run, str) or not _RUN_ID.fullmatch(run) or run == "last":
+        shown = repr(run) if len(repr(run)) <= _MOST_ID_CHARS else f"{repr(run)[:_MOST_ID_CHARS]}…"
+        raise CallerError(
+            f"{shown} is no id of a run; give up to {_MOST_ID_CHARS} letters, digits and signs of ASCII that do not "
+            "begin with `-`, or leave `run` out of the options"
+        )
+    return RunId(run)
 
 
 def new_run_id() -> RunId:

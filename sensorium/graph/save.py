@@ -55,7 +55,9 @@ def save_outputs(outputs: Mapping[str, Value], folder: Path) -> dict[str, Saved]
 
 
 def describe(value: Value, kind: PortType, saved: Saved | None) -> dict[str, Any] | None:
-    """An output as JSON. Media are named by the files in `saved`, or by those in the store where it is None."""
+    """An output as JSON. Media are named by the files in `saved`, or by those in the store where it is None; a file
+    that is gone from there is null.
+    """  # noqa: D205
     if value is None:
         return None
     if isinstance(value, tuple):
@@ -91,8 +93,14 @@ def _remove_numbered(folder: Path, port: str) -> None:
         raise OperatorError(f"{folder} cannot be written: {error.strerror or error}; give another folder") from error
 
 
-def _named(blob: Blob, saved: Saved | None) -> str:
-    return str(blob.path if saved is None or saved.path is None else saved.path)
+def _named(blob: Blob, saved: Saved | None) -> str | None:
+    """The file; None where it is gone from the store."""
+    if saved is not None and saved.path is not None:
+        return str(saved.path)
+    try:
+        return str(blob.path)
+    except OperatorError:
+        return None
 
 
 def _save(value: Value, folder: Path, name: str) -> Saved:

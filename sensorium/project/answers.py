@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from sensorium.admit import Admission
 from sensorium.errors import CallerError
 from sensorium.graph.approval import admit_changes
+from sensorium.graph.resume import read_values
 from sensorium.parts import Value, encode_values
 from sensorium.project.project import Project
 from sensorium.runs import AskedQuestion, RunRecord
@@ -42,7 +41,7 @@ async def answer(door: Project, record: RunRecord, given: Answer) -> None:
 
     Raises:
         CallerError: The run asks nothing, goes on just now, or asks of several nodes and none was named; a named node
-            asks nothing; a change does not fit. Nothing was written.
+            asks nothing; a change does not fit; what is kept is damaged. Nothing was written.
         OperatorError: The database cannot be read or written.
     """
     if door.results.is_going_on(record.run):
@@ -51,7 +50,7 @@ async def answer(door: Project, record: RunRecord, given: Answer) -> None:
     admission, callees = Admission(door.store), Callees(door.catalogue)
     changed: list[dict[str, Value]] = []
     for question in chosen:
-        types = _types(question, callees)
+        types = _types(read_values(record, question.inputs, door.store), question.callee, callees)
         changed.append(admit_changes(admission, given.change(types), types))
     for question, values in zip(chosen, changed, strict=True):
         await door.runs.answer(
@@ -77,14 +76,10 @@ def _chosen(asked: Sequence[AskedQuestion], record: RunRecord, nodes: Sequence[s
     return [question for question in asked if not nodes or question.node in nodes]
 
 
-def _types(question: AskedQuestion, callees: Callees) -> Mapping[str, PortType]:
+def _types(inputs: Mapping[str, Value], called: str, callees: Callees) -> Mapping[str, PortType]:
     """The inputs that a person may change: none of a call that is asked for a whole list."""
-    if any(name.startswith("$") for name in _names(question)):
+    if any(name.startswith("$") for name in inputs):
         return {}
-    kind, _, name = question.callee.partition(" ")
+    kind, _, name = called.partition(" ")
     callee = callees.find(kind, name)
     return {} if callee is None else callee.signature.inputs
-
-
-def _names(question: AskedQuestion) -> Mapping[str, object]:
-    return msgspec.msgpack.decode(question.inputs, type=dict[str, object])
