@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sensorium.cli.figures import print_figures
@@ -31,12 +31,13 @@ def print_summaries(found: Sequence[RunSummary]) -> None:
     for summary in found:
         status = f"[{_STYLES.get(summary.status, 'dim')}]{summary.status}[/]"
         note = " (fork)" if summary.parent else ""
-        table.add_row(summary.run, status, _clock(summary.began_s), _took(summary), summary.graph + note)
+        began = _clock(summary.began_s)
+        table.add_row(escape(summary.run), status, began, _took(summary), escape(summary.graph) + note)
     Console(highlight=False, markup=True).print(table if found else "no run was kept")
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
-    """A run as JSON. Times are ISO 8601, in UTC."""
+    """A run as JSON. Times are ISO 8601, in UTC; null where the book holds none that a calendar has."""
     return {
         "run": summary.run,
         "graph": summary.graph,
@@ -135,8 +136,18 @@ def _took(summary: RunSummary) -> str:
 
 
 def _clock(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    moment = _moment(seconds)
+    return "at no time" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds")
+def _iso(seconds: float) -> str | None:
+    moment = _moment(seconds)
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _moment(seconds: float) -> datetime | None:
+    """In local time; None where a clock said what no calendar has, or the book is damaged."""
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None

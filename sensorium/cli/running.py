@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from sensorium.errors import SensoriumError
 from sensorium.graph import Result, RunOptions
 from sensorium.project import Project
 
-__all__ = ["Request", "Showing", "run_and_show", "run_request"]
+__all__ = ["Request", "Showing", "run_and_show", "run_request", "telling_why_not"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +56,29 @@ def run_request(request: Request) -> int:
     Raises:
         SensoriumError: The run could not begin.
     """
-    try:
+    with telling_why_not(request.graph, json=request.showing.json):
         door = Project.find(request.project, profile=request.profile, offline=request.offline)
         chosen = door.graph(request.graph)
         given = read_given(chosen.inputs, request.pairs, door.store)
+        options = RunOptions(seed=request.seed, fresh=request.fresh)
+        showing = replace(request.showing, files=origins(chosen.checked, given.files))
+        return run_and_show(door, lambda how: chosen.arun(given.inputs, options=how), options, showing)
+
+
+@contextmanager
+def telling_why_not(graph: str | None, *, json: bool) -> Generator[None]:
+    """Where a run cannot begin or go on, has standard output hold one JSON object all the same, where that is wanted.
+
+    Args:
+        graph: What was to run; None where that is not known.
+        json: Whether it is wanted.
+    """
+    try:
+        yield
     except SensoriumError as error:
-        if request.showing.json:
-            print_json(_not_begun(request.graph, error))
+        if json:
+            print_json(_not_begun(graph, error))
         raise
-    options = RunOptions(seed=request.seed, fresh=request.fresh)
-    showing = replace(request.showing, files=origins(chosen.checked, given.files))
-    return run_and_show(door, lambda how: chosen.arun(given.inputs, options=how), options, showing)
 
 
 def run_and_show(
@@ -104,7 +117,7 @@ def run_and_show(
     return exit_code(result)
 
 
-def _not_begun(graph: str, error: SensoriumError) -> dict[str, object]:
+def _not_begun(graph: str | None, error: SensoriumError) -> dict[str, object]:
     return {
         "run": None,
         "graph": graph,

@@ -90,22 +90,24 @@ def resume(
     project: ProjectFolder = None,
 ) -> None:
     """Go on with a run that failed, was interrupted, or waits for a person. What was completed is not done again."""
-    from sensorium.cli.running import Showing, run_and_show
+    from sensorium.cli.running import Showing, run_and_show, telling_why_not
     from sensorium.graph import RunOptions
     from sensorium.graph.resume import require_resumable
     from sensorium.project import Project
     from sensorium.project.answers import answer
     from sensorium.project.kept import graph_of, project_of
 
-    record = require_resumable(Project.find(project, profile=profile).runs.require(name), name)
-    door = project_of(record, project, profile, offline=offline)
-    chosen = graph_of(door, record)
-    given = _answer(approve, refuse, nodes or [], why, pairs or [], door.store)
-    if given is not None:
-        with door.store.in_use():
-            asyncio.run(answer(door, record, given))
-    showing = Showing(out=out, json=json, trace=trace, quiet=quiet)
-    if code := run_and_show(door, lambda how: chosen.aresume(record.run, options=how), RunOptions(), showing):
+    with telling_why_not(None, json=json):
+        record = require_resumable(Project.find(project, profile=profile).runs.require(name), name)
+        door = project_of(record, project, profile, offline=offline)
+        chosen = graph_of(door, record)
+        given = _answer(approve, refuse, nodes or [], why, pairs or [], door.store)
+        if given is not None:
+            with door.store.in_use():
+                asyncio.run(answer(door, record, given))
+        showing = Showing(out=out, json=json, trace=trace, quiet=quiet)
+        code = run_and_show(door, lambda how: chosen.aresume(record.run, options=how), RunOptions(), showing)
+    if code:
         raise typer.Exit(code)
 
 
@@ -123,17 +125,19 @@ def fork(
     project: ProjectFolder = None,
 ) -> None:
     """Run a node and what follows it again, as a new run that keeps everything else."""
-    from sensorium.cli.running import Showing, run_and_show
+    from sensorium.cli.running import Showing, run_and_show, telling_why_not
     from sensorium.graph import RunOptions
     from sensorium.project import Project
     from sensorium.project.kept import graph_of, project_of
 
-    record = Project.find(project, profile=profile).runs.require(name)
-    door = project_of(record, project, profile, offline=offline)
-    chosen = graph_of(door, record)
-    showing = Showing(out=out, json=json, trace=trace, quiet=quiet)
-    options = RunOptions(seed=seed)
-    if code := run_and_show(door, lambda how: chosen.afork(record.run, node, options=how), options, showing):
+    with telling_why_not(None, json=json):
+        record = Project.find(project, profile=profile).runs.require(name)
+        door = project_of(record, project, profile, offline=offline)
+        chosen = graph_of(door, record)
+        showing = Showing(out=out, json=json, trace=trace, quiet=quiet)
+        options = RunOptions(seed=seed)
+        code = run_and_show(door, lambda how: chosen.afork(record.run, node, options=how), options, showing)
+    if code:
         raise typer.Exit(code)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sensorium.parts import Audio, Image, Latent, Masks, Part, Value
+from sensorium.errors import OperatorError
+from sensorium.parts import Audio, Blob, Image, Latent, Masks, Part, Value
 
 __all__ = ["words_of"]
 
@@ -23,7 +24,14 @@ def _words(part: Part | None) -> str:
         case None:
             return "(none)"
         case Image() | Audio() | Masks() | Latent():
-            return f"{part.kind} {part.blob.path}"
+            return f"{part.kind} {_file(part.blob)}"
         case _:
             text = str(part)
             return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}… ({len(text)} characters)"
+
+
+def _file(blob: Blob) -> str:
+    try:
+        return str(blob.path)
+    except OperatorError:
+        return "that is gone from the store"

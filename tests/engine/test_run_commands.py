@@ -7,12 +7,14 @@ import os
 import pty
 import re
 import select
+import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from sensorium.project.start import write_template
@@ -44,6 +46,13 @@ outputs: {first: $first.text, sent: $send.text}
 TWICE = PUBLISH.replace("publish", "twice").replace(
     "outputs: {", "  too: {tool: shout, with: {text: $words}, approve: true}\noutputs: {too: $too.text, "
 )
+KEEP = """
+sensorium: 1
+name: keep
+inputs: {picture: image}
+nodes: {say: {tool: shout, with: {text: hey}}}
+outputs: {picture: $picture, said: $say.text}
+"""
 
 
 @pytest.fixture
@@ -193,6 +202,74 @@ def test_runs_are_removed_all_or_none(sensorium: Command, project: Path) -> None
     assert sensorium("runs", "show", run).code == 2
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "start = '{}'",
+        "start = X'ff'",
+        "inputs = 'x'",
+        "outputs = NULL",
+        "report = X'ff80'",
+        "status = X'ff'",
+        "began = 1e300",
+        "began = 'yesterday'",
+        "ended = -1e300",
+        "graph = X'ff'",
+    ],
+)
+def test_a_damaged_run_is_told_and_hides_no_other(sensorium: Command, project: Path, home: Path, damage: str) -> None:
+    run = paused(sensorium)
+    assert sensorium("run", "shout", "text=hey").code == 0
+    with sqlite3.connect(home / "runs.sqlite") as database:
+        database.execute(f"UPDATE sensorium_runs SET {damage} WHERE run = ?", (run,))
+    database.close()
+    listed = run_of(sensorium, "runs", "list")["runs"]
+    assert [listed[0]["graph"], listed[1]["run"]] == ["shout", run]
+    assert sensorium("runs", "list").code == 0
+    for command in (["show", run], ["resume", run, "--approve"], ["fork", run, "--from", "send"]):
+        ended = sensorium("runs", *command, "--json")
+        assert (ended.code in (0, 2, 6), "a fault of Sensorium" in ended.err) == (True, False), ended.err
+    assert sensorium("store", "gc", "--json").code == 0
+    assert run_of(sensorium, "runs", "rm", run)["removed"][0]["run"] == run
+
+
+def test_a_damaged_question_is_told(sensorium: Command, project: Path, home: Path) -> None:
+    run = paused(sensorium)
+    with sqlite3.connect(home / "runs.sqlite") as database:
+        database.execute("UPDATE sensorium_questions SET inputs = X'c1'")
+    database.close()
+    ended = sensorium("runs", "resume", run, "--approve", "--set", "text=you")
+    assert (ended.code, "is damaged, or of another version" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["resume", "nobody"], ["resume", "last", "--approve", "--refuse"], ["fork", "last", "--from", "x"]]
+)
+def test_a_run_that_cannot_go_on_is_told_as_json_too(sensorium: Command, project: Path, arguments: list[str]) -> None:
+    paused(sensorium)
+    ended = sensorium("runs", *arguments, "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["run"], told["error"]["kind"]) == (2, None, "caller")
+    assert ended.err == f"sensorium: {told['error']['message']}\n"
+
+
+def test_as_many_runs_are_listed_as_there_are(sensorium: Command, project: Path) -> None:
+    run = paused(sensorium)
+    assert [one["run"] for one in run_of(sensorium, "runs", "list", "-n", str(10**20))["runs"]] == [run]
+
+
+def test_a_run_whose_picture_is_gone_is_shown(sensorium: Command, project: Path, home: Path) -> None:
+    (project / "graphs/keep.yaml").write_text(KEEP)
+    PIL.Image.new("RGB", (5, 4)).save(project / "cat.png")
+    assert sensorium("run", "keep", "picture=@cat.png").code == 0
+    for path in [path for path in (home / "store").rglob("*") if path.is_file() and len(path.name) == 64]:
+        path.unlink()
+    ended = sensorium("runs", "show", "last")
+    assert (ended.code, "picture: image that is gone from the store" in ended.out) == (0, True)
+    shown = run_of(sensorium, "runs", "show", "last")
+    assert shown["inputs"] == {"picture": {"type": "image", "path": None}}
+
+
 def test_a_run_whose_process_died_is_shown_as_interrupted(sensorium: Command, project: Path, home: Path) -> None:
     script = "import os, sys; from sensorium.graph import control; from sensorium.cli import main\n"
     script += "async def die(*_): os._exit(9)\ncontrol.approved = die\nmain()"
@@ -220,12 +297,28 @@ def test_a_run_that_waits_is_kept_by_a_collection(sensorium: Command, project: P
         (["times=x", "times=2", "?", "y"], 0, "sent: HEY!!!"),
         (["n", "too loud"], 3, "a person refused send: too loud"),
         (["\x04"], 6, "sensorium runs resume"),
+        (["n", "\x04"], 6, "sensorium runs resume"),
+        (["no\x04\x04", "too loud"], 3, "a person refused send: too loud"),
+        (["\udcff", "y"], 0, "the line is not UTF-8"),
+        (["n", "\udcff", "too loud"], 3, "a person refused send: too loud"),
     ],
 )
 @pytest.mark.slow
 def test_a_person_at_the_terminal_is_asked(project: Path, home: Path, typed: list[str], code: int, out: str) -> None:
     ended, screen = at_terminal(["run", "publish", "words=hey"], typed)
     assert (ended, out in screen) == (code, True), screen
+
+
+@pytest.mark.slow
+def test_what_was_typed_before_a_question_does_not_answer_it(project: Path, home: Path) -> None:
+    ended, screen = at_terminal(["run", "twice", "words=hey"], ["y\ny", "n", "unseen"])
+    assert (ended, ": unseen" in screen) == (3, True), screen
+
+
+@pytest.mark.slow
+def test_what_is_asked_cannot_look_like_something_else(project: Path, home: Path) -> None:
+    ended, screen = at_terminal(["run", "publish", "words=pay\x1b[2K\n    times: 3"], ["y"])
+    assert (ended, "text: PAY\\x1b[2K | TIMES: 3! call tool shout?" in screen) == (0, True), screen
 
 
 ACTING = {
@@ -273,7 +366,8 @@ def at_terminal(arguments: list[str], lines: list[str]) -> tuple[int, str]:
         said = ""
         for line in lines:
             said += said_until(ours, r"(\] |reason\) |> )$")
-            os.write(ours, line.encode() if line == "\x04" else f"{line}\n".encode())
+            typed = line if line.endswith("\x04") else f"{line}\n"
+            os.write(ours, typed.encode(errors="surrogateescape"))
         said += said_until(ours, None)
         code = process.wait(30)
     os.close(ours)
@@ -285,7 +379,7 @@ def said_until(terminal: int, wanted: str | None) -> str:
     said = ""
     with suppress(OSError):  # the other side is closed
         while select.select([terminal], [], [], 30)[0] and (data := os.read(terminal, 4096)):
-            said += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode())
+            said += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace"))
             if wanted is not None and re.search(wanted, said):
                 break
     return said

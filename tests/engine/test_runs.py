@@ -15,13 +15,14 @@ import pytest_asyncio
 
 from sensorium.database import open_database
 from sensorium.errors import CallerError, PausedError, RefusedError, ToolError
-from sensorium.events import Event, PersonAnswered, PersonAsked, RunId, RunStarted
+from sensorium.events import Event, NodeFinished, PersonAnswered, PersonAsked, RunId, RunStarted
 from sensorium.graph import Graph, Question, Result, RunOptions, Verdict
 from sensorium.model.contract import Ask
 from sensorium.parts import Text
 from sensorium.testing import Scratch
 
 Inputs = dict[str, Any]
+wrong: Any = Verdict  # for what no type checker lets through
 LOG = ""
 
 
@@ -143,8 +144,8 @@ async def test_what_changed_since_is_told_and_called_anew(project: Scratch) -> N
     assert calls(project) == ["a", "b", "c", "x"], "nothing that the tool of before made counts"
 
 
-@pytest.mark.parametrize("name", ["nobody", "\udce4", ""])
-async def test_a_run_that_is_not_there_is_told_so(project: Scratch, name: str) -> None:
+@pytest.mark.parametrize("name", ["nobody", "\udce4", "", None, 5, b"last"])
+async def test_a_run_that_is_not_there_is_told_so(project: Scratch, name: Any) -> None:
     graph = marking(project)
     await graph.arun(words="hey")
     with pytest.raises(CallerError, match="there is no run"):
@@ -168,9 +169,13 @@ async def test_a_damaged_record_is_told_so(project: Scratch) -> None:
     breaking(project, True)
     graph = marking(project)
     run = await failed(graph, words="hey")
-    project.database.execute("UPDATE sensorium_runs SET inputs = ? WHERE run = ?", (b"\xc1", run))
-    with pytest.raises(CallerError, match="damaged, or of another version"):
-        await graph.aresume(run)
+    endless = msgspec.msgpack.encode({"words": {"type": "image", "width": 1, "height": 1, "blob": ["a", 1e400, "b"]}})
+    half = b"\x81\xa5words\x82\xa4type\xa4text\xa5value\xa3\xed\xa0\x80"
+    deep = b"\x81\xa5words\x82\xa4type\xa4data\xa5value" + b"\x91" * 100_000 + b"\xc0"
+    for inputs in (b"\xc1", b"", endless, half, deep):
+        project.database.execute("UPDATE sensorium_runs SET inputs = ? WHERE run = ?", (inputs, run))
+        with pytest.raises(CallerError, match="damaged, or of another version"):
+            await graph.aresume(run)
     project.database.execute("UPDATE sensorium_runs SET start = ? WHERE run = ?", (b"{}", run))
     with pytest.raises(CallerError, match="damaged, or of another version"):
         await graph.aresume(run)
@@ -240,6 +245,69 @@ async def test_a_fork_of_what_is_not_there_is_told_so(project: Scratch) -> None:
         await graph.afork(run, "too")
     with pytest.raises(CallerError, match="two/inner lies within two: fork from two"):
         await graph.afork(run, "two/inner")
+    nothing: Any = None
+    with pytest.raises(CallerError, match="a node's name is text"):
+        await graph.afork(run, nothing)
+
+
+async def test_a_fork_of_a_run_that_was_removed_is_told_so(project: Scratch) -> None:
+    graph = marking(project, asks=True)
+    first = await graph.arun(words="hey", options=RunOptions(approver=Person(), run=RunId("mine")))
+    with pytest.raises(PausedError) as raised:
+        await graph.afork(first.run, "two")
+    fork = raised.value.result.run
+    project.runs.drop(first.run)
+    await graph.arun(words="you", options=RunOptions(approver=Person(), run=RunId("mine-2")))
+    with pytest.raises(CallerError, match=f"run {fork} is a fork of run mine, which was removed"):
+        await graph.aresume(fork)
+    num_runs = len(project.runs.newest(9))
+    with pytest.raises(CallerError, match="was removed"):
+        await graph.afork(fork, "three")
+    assert len(project.runs.newest(9)) == num_runs, "what cannot begin is not written down as begun"
+
+
+async def test_a_fork_takes_the_place_of_no_run(project: Scratch) -> None:
+    graph = marking(project)
+    first = await graph.arun(words="hey")
+    with pytest.raises(CallerError, match=f"run {first.run} is there already"):
+        await graph.afork(first.run, "two", options=RunOptions(run=first.run))
+    assert (await graph.afork(first.run, "two")).all == first.all
+
+
+async def test_a_run_that_is_said_to_be_a_fork_of_itself_is_damaged(project: Scratch) -> None:
+    graph = marking(project, asks=True)
+    run = await paused(graph, {"words": "hey"})
+    beginning = msgspec.structs.replace(project.runs.require(run).beginning(), parent=run)
+    start = msgspec.json.encode(beginning)
+    project.database.execute("UPDATE sensorium_runs SET start = ? WHERE run = ?", (start, run))
+    with pytest.raises(CallerError, match="damaged: it is a fork of itself"):
+        await graph.aresume(run)
+
+
+async def test_a_run_goes_on_as_one_of_its_own_graph_alone(project: Scratch) -> None:
+    run = (await marking(project).arun(words="hey")).run
+    other = project.graph(MARKING.replace("name: marking", "name: other").replace("ASKED", ""))
+    with pytest.raises(CallerError, match="is one of graph 'marking', and graph 'other' cannot go on with it"):
+        await other.arun(words="hey", options=RunOptions(run=run))
+
+
+@pytest.mark.parametrize("run", ["", "last", "-x", "a b", "a\n", "\ud800", "\0", "ü", "x" * 201, 5])
+async def test_what_cannot_be_named_is_no_run(project: Scratch, run: Any) -> None:
+    graph = marking(project)
+    with pytest.raises(CallerError, match="is no id of a run"):
+        await graph.arun(words="hey", options=RunOptions(run=run))
+    first = await graph.arun(words="hey")
+    with pytest.raises(CallerError, match="is no id of a run"):
+        await graph.afork(first.run, "two", options=RunOptions(run=run))
+    assert len(project.runs.newest(9)) == 1
+
+
+@pytest.mark.parametrize("run", ["a'b%_\"", "[/red]", "../../x", "x" * 200])
+async def test_a_run_goes_on_by_whatever_name_it_was_given(project: Scratch, run: str) -> None:
+    graph = marking(project, asks=True)
+    with pytest.raises(PausedError):
+        await graph.arun(words="hey", options=RunOptions(run=RunId(run)))
+    assert (await graph.aresume(run, options=RunOptions(approver=Person()))).all == Text("heyabc")
 
 
 async def test_a_run_waits_for_a_person_while_the_rest_goes_on(project: Scratch) -> None:
@@ -298,15 +366,33 @@ async def test_a_refusal_ends_a_run_for_good(project: Scratch) -> None:
         (Verdict(True, inputs={"marks": "B"}), "no input 'marks' that a person may change; did you mean 'mark'"),
         (Verdict(True, inputs={"mark": 3}), "input mark .*int"),
         (Verdict(False, why="\ud800"), "input why .*Unicode"),
+        (wrong(True, inputs=["mark"]), "inputs by name"),
+        (wrong(True, inputs={5: "B"}), "no input 5 that a person may change"),
     ],
 )
-async def test_an_answer_that_does_not_fit_counts_for_nothing(project: Scratch, verdict: Verdict, match: str) -> None:
+async def test_an_answer_that_does_not_fit_counts_for_nothing(project: Scratch, verdict: Any, match: str) -> None:
     graph = marking(project, asks=True)
     with pytest.raises(CallerError, match=match) as raised:
         await graph.arun(words="hey", options=RunOptions(approver=Person(lambda _: verdict)))
     run = raised.value.result.run
     assert project.runs.questions(run)[0].verdict is None
     assert (await graph.aresume(run, options=RunOptions(approver=Person()))).all == Text("heyabc")
+
+
+@pytest.mark.parametrize("failure", [ValueError("no ink"), asyncio.CancelledError("no ink")])
+async def test_an_approver_that_fails_leaves_the_question_open(project: Scratch, failure: BaseException) -> None:
+    graph = marking(project, asks=True)
+
+    class Failing:
+        async def ask(self, question: Question) -> Verdict:
+            raise failure
+
+    async with asyncio.timeout(20):
+        with pytest.raises(CallerError, match=r"approver failed that was asked for two: .*: no ink") as raised:
+            await graph.arun(words="hey", options=RunOptions(approver=Failing()))
+    result: Result = raised.value.result
+    assert (result.status, result.other) == ("failed", Text("heyx"))
+    assert (await graph.aresume(result.run, options=RunOptions(approver=Person()))).all == Text("heyabc")
 
 
 @pytest.mark.parametrize(
@@ -399,7 +485,7 @@ async def test_of_two_that_go_on_with_a_run_one_is_told(project: Scratch, place:
 
 async def test_a_cancelled_run_is_written_down_and_can_go_on(project: Scratch) -> None:
     graph = marking(project, asks=True)
-    is_asked = asyncio.Event()
+    is_asked, is_marked = asyncio.Event(), asyncio.Event()
 
     class Silent:
         async def ask(self, question: Question) -> Verdict:
@@ -407,8 +493,13 @@ async def test_a_cancelled_run_is_written_down_and_can_go_on(project: Scratch) -
             await asyncio.Event().wait()
             raise AssertionError
 
-    running = asyncio.create_task(graph.arun(words="hey", options=RunOptions(approver=Silent())))
-    await is_asked.wait()
+    def see(event: Event) -> None:
+        if isinstance(event, NodeFinished) and event.node == "other":
+            is_marked.set()
+
+    options = RunOptions(approver=Silent(), on_event=see)
+    running = asyncio.create_task(graph.arun(words="hey", options=options))
+    await asyncio.gather(is_asked.wait(), is_marked.wait())
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
