@@ -119,6 +119,9 @@ def _questions(details: RunDetails) -> Iterator[str]:
 def _ways_on(details: RunDetails) -> Iterator[str]:
     yield from (f"changed  {change}; its calls would be made anew" for change in details.changes)
     run = details.summary.run
+    if details.summary.trouble is not None:
+        yield f"trouble  {details.summary.trouble}"
+        return
     if details.summary.status in ("failed", "interrupted", "cancelled"):
         yield f"go on    sensorium runs resume {run}"
     if details.summary.status == "paused":

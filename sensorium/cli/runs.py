@@ -58,10 +58,10 @@ def show(name: RunName, json: Json = False, profile: ProfileName = None, project
     """Show what a run was given and gave, how its nodes ended, what it asks, and what has changed since."""
     from sensorium.cli.kept import details_json, print_details
     from sensorium.project import Project
-    from sensorium.project.kept import look_at, project_of
+    from sensorium.project.kept import look_at
 
-    record = Project.find(project, profile=profile).runs.require(name)
-    details = asyncio.run(look_at(project_of(record, project, profile), record))
+    door = Project.find(project, profile=profile)
+    details = asyncio.run(look_at(door, door.runs.require(name), project, profile))
     if json:
         print_json(details_json(details))
     else:

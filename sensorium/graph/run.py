@@ -124,8 +124,8 @@ class _Began:
         source, lineage = self.checked.source, self.lineage
         return Beginning(
             text=to_yaml(source.spec),
-            path=str(Path(source.path).resolve()) if source.path else "",
-            project=None if self.services.folder is None else str(self.services.folder.resolve()),
+            path=_written(Path(source.path)) if source.path else "",
+            project=None if self.services.folder is None else _written(self.services.folder),
             profile=self.services.profile_name,
             seed=lineage.seed,
             fresh=self.options.fresh,
@@ -140,6 +140,20 @@ class _Began:
             self.services.runs.end(result.run, end_of(result))
         except SensoriumError as error:
             _log.warning("run %s is %s, and the book of runs does not know: %s", result.run, result.status, error)
+
+
+def _written(place: Path) -> str:
+    """Where a file or folder lies, as the book can keep it.
+
+    Raises:
+        CallerError: Its name is no text.
+    """
+    name = str(place.resolve())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise CallerError(f"{name!r} is not UTF-8, and the book of runs keeps text alone; rename it") from error
+    return name
 
 
 def _result(flow: Flow, watch: Watch, status: RunStatus, reason: SensoriumError | None, seconds: float) -> Result:

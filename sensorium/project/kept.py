@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sensorium.errors import CallerError, SensoriumError
+from sensorium.errors import AuthorError, CallerError, SensoriumError
 from sensorium.events import RunId, RunStatus
 from sensorium.graph import Graph, Result
 from sensorium.graph.identities import changes, identities_of
@@ -82,7 +82,7 @@ class RunDetails:
     """None of a run that has not ended."""
     questions: Sequence[KeptQuestion]
     changes: tuple[str, ...]
-    """What is no longer as it was when it began."""
+    """What is no longer as it was when it began; nothing where the summary tells of trouble."""
 
 
 def project_of(record: RunRecord, folder: Path | None, profile: str | None, *, offline: bool = False) -> Project:
@@ -160,22 +160,32 @@ def summarise(door: Project, record: RunRecord) -> RunSummary:
     )
 
 
-async def look_at(door: Project, record: RunRecord) -> RunDetails:
-    """Everything that is kept of a run.
+async def look_at(door: Project, record: RunRecord, folder: Path | None, profile: str | None) -> RunDetails:
+    """Everything that is kept of a run, also where its project is gone or its graph has faults now.
+
+    Args:
+        door: The project whose book has the run.
+        record: What the book says.
+        folder: A project's folder instead of the run's.
+        profile: Name of a profile instead of the run's.
 
     Raises:
         CallerError: What is kept of it is damaged.
-        AuthorError: Its graph has faults now.
         OperatorError: The database cannot be read.
     """
-    now = await identities_of(graph_of(door, record).spec, door)
+    before, now, trouble = record.beginning().identities, None, None
+    try:
+        own = project_of(record, folder, profile)
+        now = await identities_of(graph_of(own, record).spec, own)
+    except (AuthorError, CallerError) as error:
+        trouble = str(error)
     return RunDetails(
-        summarise(door, record),
+        replace(summarise(door, record), trouble=trouble),
         record,
         read_values(record, record.inputs, door.store),
         None if record.end is None else result_of(record, door.store),
         [_question(door, record, asked) for asked in door.runs.questions(record.run)],
-        changes(record.beginning().identities, now),
+        () if now is None else changes(before, now),
     )
 
 

@@ -165,6 +165,39 @@ def test_a_run_of_a_graph_that_is_gone_goes_on_as_it_was(sensorium: Command, pro
     assert sensorium("runs", "resume", run, "--approve").out == "first: HEY!\nsent: HEY!!\n"
 
 
+@pytest.mark.parametrize(
+    ("graph", "trouble"),
+    [
+        (None, "is of the project in .*, which is gone; put it back"),
+        ("sensorium: [", "publish.yaml:1:1: not YAML"),
+        (PUBLISH.replace("shout", "shot"), "did you mean 'shout'"),
+    ],
+)
+def test_what_is_kept_of_a_run_is_shown_whatever_became_of_its_graph(
+    sensorium: Command, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: str | None, trouble: str
+) -> None:
+    run = paused(sensorium)
+    if graph is None:
+        monkeypatch.chdir(tmp_path)
+        project.rename(tmp_path / "moved")
+    else:
+        (project / "graphs/publish.yaml").write_text(graph)
+    shown = run_of(sensorium, "runs", "show", run)
+    assert (shown["status"], shown["outputs"]["first"]["text"], shown["changes"]) == ("paused", "HEY!", [])
+    assert re.search(trouble, shown["trouble"])
+    assert re.search(f"trouble  .*{trouble}", sensorium("runs", "show", run).out)
+    ended = sensorium("runs", "resume", run, "--approve")
+    assert (ended.code, re.search(trouble, ended.err) is not None) == (2, True)
+
+
+def test_a_project_whose_folder_is_no_text_is_told_so(
+    sensorium: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.rename(project.with_name("half\udcff")))
+    ended = sensorium("run", "publish", "words=hey")
+    assert (ended.code, "is not UTF-8" in ended.err) == (2, True)
+
+
 def test_a_run_goes_on_from_wherever_one_stands(
     sensorium: Command, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
