@@ -11,6 +11,7 @@ from typing import cast
 from sensorium.admit import Admission
 from sensorium.errors import CallerError, PausedError, RefusedError, SensoriumError
 from sensorium.events import PersonAnswered, PersonAsked
+from sensorium.graph.clocks import standing_still
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.options import Approver, Question, Verdict
 from sensorium.parts import Value, blobs_of, decode_values, encode_values, values_digest
@@ -110,7 +111,8 @@ async def _verdict(approver: Approver, question: Question) -> Verdict:
         CallerError: It gave something else, failed, or was cancelled while the run goes on.
     """
     try:
-        verdict = cast("object", await approver.ask(question))  # of a program that no type checker may have seen
+        with standing_still():
+            verdict = cast("object", await approver.ask(question))  # of a program that no type checker may have seen
     except SensoriumError:
         raise
     except (Exception, asyncio.CancelledError) as error:

@@ -14,6 +14,7 @@ import msgspec
 
 from sensorium.errors import DeadlineError, InternalError, ToolError
 from sensorium.events import Event, ItemMade, NodeProgress, RunId
+from sensorium.graph.clocks import counting
 from sensorium.graph.lineage import Lineage
 from sensorium.graph.options import Approver
 from sensorium.graph.services import Services
@@ -208,7 +209,7 @@ def _whole(data: bytes, store: Store) -> dict[str, Value] | None:
 
 
 async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node: str) -> Made:
-    """What `work` makes, which is cancelled when the time is up.
+    """What `work` makes, which is cancelled when the time is up. The time that a person takes does not count.
 
     Raises:
         DeadlineError: It took longer than `timeout_s`; another try may be quicker.
@@ -216,7 +217,8 @@ async def within(timeout_s: float | None, work: Coroutine[Any, Any, Made], node:
     clock = asyncio.timeout(timeout_s)
     try:
         async with clock:
-            return await work
+            with counting(clock):
+                return await work
     except TimeoutError as error:
         if not clock.expired():
             raise

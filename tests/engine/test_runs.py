@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -439,6 +440,35 @@ async def test_a_whole_list_is_approved_at_once(project: Scratch) -> None:
     (question,) = person.asked
     assert question.inputs == {"mark": Text("a"), "$word": (Text("b"), Text("c"))}
     assert question.types == {}
+
+
+async def test_the_time_that_people_take_is_no_time_of_the_call(project: Scratch) -> None:
+    marking(project)
+    project.graph("""
+        name: asking
+        inputs: {words: text}
+        nodes:
+          one: {tool: mark, with: {text: $words, mark: a}, approve: true}
+          two: {tool: mark, with: {text: $words, mark: b}, approve: true}
+        outputs: {one: $one.text, two: $two.text}
+    """)
+    graph = project.graph("""
+        name: hurrying
+        inputs: {words: text}
+        nodes: {all: {graph: asking, with: {words: $words}, timeout: 1}}
+        outputs: {one: $all.one, two: $all.two}
+    """)
+    late = asyncio.get_running_loop().time() + 1.5
+
+    class Slow:
+        async def ask(self, question: Question) -> Verdict:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(late if question.node == "all/two" else 0):
+                    await asyncio.Event().wait()
+            return Verdict(True)
+
+    result = await graph.arun(words="hey", options=RunOptions(approver=Slow()))
+    assert (result.one, result.two) == (Text("heya"), Text("heyb"))
 
 
 async def test_what_an_agent_chose_is_asked_once_over_attempts(project: Scratch) -> None:
