@@ -98,6 +98,7 @@ class Desk:
     ) -> None:
         self._start = start
         self._listener = listener
+        self._address = str(listener.getsockname())
         self._log = log
         self._hand_out = hand_out
         self._gatherer: Gatherer[Job] = Gatherer(start.batch_max, start.wait_s, self._begin)
@@ -187,9 +188,7 @@ class Desk:
 
     def forsake(self) -> None:
         """In a process that the tool forked off: lets go of every socket, so that hosts notice the worker's end."""
-        forsake(self._listener.fileno())
-        for guest in self._guests:
-            guest.connection.forsake()
+        forsake(self._address)
 
     def lose(self, guest: Guest) -> None:
         """A host is gone, and its calls with it. While the tool is still being loaded, nobody else wants it then.

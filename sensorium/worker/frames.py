@@ -8,7 +8,10 @@ part's blob is named by its index among them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
+import stat
 import struct
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -223,16 +226,25 @@ def decode_from_worker(body: bytearray) -> FromWorker:
     return _from_worker.decode(body)
 
 
-def forsake(handle: int) -> None:
-    """Has a file descriptor of this process stand for nothing; other processes keep what it stood for.
+def forsake(address: str) -> None:
+    """Has every socket of this process that is bound to `address` stand for nothing; other processes keep theirs.
 
-    One that is closed already, -1, is left.
+    Whatever was accepted there is bound to it, whether or not anybody has taken it in hand since.
     """
-    if handle < 0:
-        return
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, handle)
+    for handle in [int(name) for name in os.listdir("/dev/fd")]:
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(handle).st_mode) and _address_of(handle) == address:
+                os.dup2(nothing, handle)
     os.close(nothing)
+
+
+def _address_of(handle: int) -> object:
+    borrowed = socket.socket(fileno=handle)
+    try:
+        return borrowed.getsockname()
+    finally:
+        borrowed.detach()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -294,11 +306,6 @@ class Connection(asyncio.BufferedProtocol):
         """Ends the connection once all is sent."""
         if self._transport is not None:
             self._transport.close()
-
-    def forsake(self) -> None:
-        """In a process that was forked off: lets go of the socket, so that its end is seen when the worker ends."""
-        if self._transport is not None:
-            forsake(self._transport.get_extra_info("socket").fileno())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

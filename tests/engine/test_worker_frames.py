@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 from sensorium.worker.desk import trim_log
@@ -89,3 +93,41 @@ def test_a_log_that_grew_too_long_keeps_its_end_and_goes_on(tmp_path: Path) -> N
     assert log.read_bytes().endswith(b"bc")
     trim_log(log, 1000)
     assert log.stat().st_size == 501
+
+
+FORKS = """
+import os, signal, socket, sys
+from sensorium.worker.frames import forsake
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listening", flush=True)
+accepted, _ = listener.accept()
+child = os.fork()
+if child == 0:
+    forsake(sys.argv[1])
+    print(os.getpid(), flush=True)
+    signal.pause()
+os._exit(0) if sys.stdin.readline() else None
+"""
+
+
+def test_a_forked_process_keeps_no_connection_that_nobody_had_taken_in_hand(tmp_path: Path) -> None:
+    place = str(tmp_path / "socket")
+    command = [sys.executable, "-c", FORKS, place]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        with socket.socket(socket.AF_UNIX) as ours:
+            ours.settimeout(30)
+            ours.connect(place)
+            child = int(parent.stdout.readline())
+            try:
+                parent.stdin.write("end\n")
+                parent.stdin.flush()
+                parent.wait(30)
+                assert ours.recv(1) == b"", "the end of the parent is seen, although its child lives on"
+            finally:
+                os.kill(child, signal.SIGKILL)
