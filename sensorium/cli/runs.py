@@ -97,7 +97,7 @@ def resume(
     from sensorium.project.answers import answer
     from sensorium.project.kept import graph_of, project_of
 
-    record = require_resumable(Project.find(project, profile=profile).runs.require(name), name)
+    record = require_resumable(Project.find(project, profile=profile).runs.require(name))
     door = project_of(record, project, profile, offline=offline)
     chosen = graph_of(door, record)
     given = _answer(approve, refuse, nodes or [], why, pairs or [], door.store)

@@ -19,9 +19,9 @@ from sensorium.graph.options import RunOptions
 from sensorium.graph.record import result_of
 from sensorium.graph.result import Result
 from sensorium.graph.resume import forked_nodes, recorded_inputs, require_resumable
-from sensorium.graph.run import carry_out_run, new_run_id
+from sensorium.graph.run import carry_out_run
 from sensorium.graph.services import Services
-from sensorium.parts import Value, encode_values
+from sensorium.parts import Value
 from sensorium.runs import RunRecord
 from sensorium.spec.checked import Checked
 from sensorium.spec.graph import GraphSpec
@@ -130,16 +130,16 @@ class Graph:
 
         Args:
             run: Its id, the beginning of it, or `last`.
-            options: How it is to go on. Its seed, and whether it is fresh, were said when it began.
+            options: How it is to go on. Its id, its seed, and whether it is fresh, were said when it began.
 
         Raises:
             CallerError: There is no such run, it has ended for good, goes on already, is one of another graph, or its
-                inputs no longer fit.
+                inputs no longer fit; or it is a fork of a run that is kept no more.
             SensoriumError: As `run`.
         """
         services = self._services
         with services.store.in_use():
-            record = require_resumable(self._record(run), run)
+            record = require_resumable(self._record(run))
             beginning = record.beginning()
             inputs = await self._admitted(recorded_inputs(record, services.store))
             how = replace(options, run=record.run, seed=beginning.seed, fresh=beginning.fresh)
@@ -157,10 +157,12 @@ class Graph:
         Args:
             run: Id of the other run, the beginning of it, or `last`.
             node: Name of a node of the graph.
-            options: How the new run is to go. A seed that it names is that of `node` and what follows it.
+            options: How the new run is to go. A seed that it names is that of `node` and what follows it, which find
+                nothing of before in any case.
 
         Raises:
-            CallerError: There is no such run or node, the run still goes on or is one of another graph.
+            CallerError: There is no such run or node, the run still goes on or is one of another graph; the new run's
+                id is that of a run that is there.
             SensoriumError: As `run`.
         """
         services = self._services
@@ -171,10 +173,9 @@ class Graph:
             beginning, forked = record.beginning(), forked_nodes(self.checked, node)
             inputs = await self._admitted(recorded_inputs(record, services.store))
             seed = beginning.seed if options.seed is None else options.seed
-            begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)), seed=seed)
-            new = options.run or new_run_id()
-            await services.runs.begin(new, record.graph, begun, encode_values(dict(inputs)))
-            return await carry_out_run(self.checked, inputs, services, replace(options, run=new, seed=seed, fresh=True))
+            begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)))
+            how = replace(options, seed=seed, fresh=True)
+            return await carry_out_run(self.checked, inputs, services, how, fork=begun)
 
     def _record(self, run: str) -> RunRecord:
         record = self._services.runs.require(run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sensorium.errors import CallerError
 from sensorium.events import RunId
-from sensorium.runs import RunRecord, Runs
+from sensorium.runs import Beginning, Runs
 
 __all__ = ["Lineage"]
 
@@ -24,12 +25,12 @@ class Lineage:
     """Nodes of the top graph that are not the parent's."""
 
     @classmethod
-    def read(cls, run: RunId, record: RunRecord | None, runs: Runs, *, seed: int | None, fresh: bool) -> Lineage:
+    def read(cls, run: RunId, begun: Beginning | None, runs: Runs, *, seed: int | None, fresh: bool) -> Lineage:
         """The lineage of a run, with its ancestors as the book knows them.
 
         Args:
             run: The run.
-            record: What the book says of it; None for a new one.
+            begun: How it was begun; None for a new one.
             runs: The book.
             seed: The run's own.
             fresh: The run's own. What is forked is fresh in any case.
@@ -38,13 +39,14 @@ class Lineage:
             CallerError: An ancestor is no longer in the book, or the book is damaged.
             OperatorError: The book cannot be read.
         """
-        beginning = None if record is None else record.beginning()
-        if beginning is None or beginning.parent is None:
+        if begun is None or begun.parent is None:
             return cls(run, seed, fresh)
-        above = runs.require(beginning.parent)
-        told = above.beginning()
-        parent = cls.read(above.run, above, runs, seed=told.seed, fresh=told.fresh)
-        return cls(run, seed, True, parent, frozenset(beginning.forked))
+        record = runs.find(begun.parent)
+        if record is None:
+            raise CallerError(f"run {run} is a fork of {begun.parent}, which is kept no more; start a new run")
+        above = record.beginning()
+        parent = cls.read(record.run, above, runs, seed=above.seed, fresh=above.fresh)
+        return cls(run, seed, True, parent, frozenset(begun.forked))
 
     def owner(self, node: str) -> Lineage:
         """The lineage of the run whose calls those of a node are, at any path below it."""

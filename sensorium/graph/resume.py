@@ -12,14 +12,12 @@ from sensorium.store import Store
 __all__ = ["forked_nodes", "read_values", "recorded_inputs", "require_resumable"]
 
 
-def require_resumable(record: RunRecord | None, run: str) -> RunRecord:
+def require_resumable(record: RunRecord) -> RunRecord:
     """What the book says of a run that can go on.
 
     Raises:
-        CallerError: There is no such run, or it has ended for good.
+        CallerError: It has ended for good.
     """
-    if record is None:
-        raise CallerError(f"there is no run {run!r}; `sensorium runs list` shows those that are kept")
     if record.status in ("done", "refused"):
         ended = "is done" if record.status == "done" else "was refused by a person"
         raise CallerError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 import sensorium
-from sensorium.errors import SensoriumError
+from sensorium.errors import CallerError, SensoriumError
 from sensorium.events import RunFinished, RunId, RunStarted, RunStatus
 from sensorium.graph.control import Control
 from sensorium.graph.flow import Flow
@@ -28,7 +28,7 @@ from sensorium.graph.resume import require_resumable
 from sensorium.graph.services import Services
 from sensorium.graph.watch import Watch, observers, reports, told
 from sensorium.parts import Value, encode_values
-from sensorium.runs import Beginning
+from sensorium.runs import Beginning, Runs
 from sensorium.spec.checked import Checked
 from sensorium.spec.write import to_yaml
 
@@ -44,6 +44,7 @@ async def carry_out_run(
     options: RunOptions,
     *,
     must_go_on: bool = False,
+    fork: Beginning | None = None,
 ) -> Result:
     """The result of one run. Cancelling cancels every call of the run and returns when they have ended.
 
@@ -53,23 +54,31 @@ async def carry_out_run(
         services: What the run may use.
         options: How the run is to go.
         must_go_on: Whether the run must be known, and not have ended for good.
+        fork: How the run was begun that this one is forked from, with `parent` and `forked` as this one has them.
 
     Raises:
-        CallerError: The run goes on already, in this process or another; or it must go on, and cannot.
+        CallerError: The run goes on already, in this process or another; or it must go on, and cannot; or it is a fork
+            and known already, or one of a run that is known no more.
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
     run = options.run or new_run_id()
     with services.results.going_on(run):
-        record = services.runs.find(run) if options.run is not None else None
-        if must_go_on:
-            require_resumable(record, run)
-        lineage = Lineage.read(run, record, services.runs, seed=options.seed, fresh=options.fresh)
-        began = _Began(checked, lineage, services, options, None if record is None else record.beginning())
-        return await began.carried_out(inputs)
+        known = _known(run, services.runs, must_go_on=must_go_on) if options.run is not None else None
+        if fork is not None and known is not None:
+            raise CallerError(f"run {run} is there already, and a fork is a new one; leave `run` out of the options")
+        before = fork or known
+        lineage = Lineage.read(run, before, services.runs, seed=options.seed, fresh=options.fresh)
+        return await _Run(checked, lineage, services, options, before).carried_out(inputs)
+
+
+def _known(run: RunId, runs: Runs, *, must_go_on: bool) -> Beginning | None:
+    """How a run was begun in an earlier attempt; None where there was none."""
+    record = require_resumable(runs.require(run)) if must_go_on else runs.find(run)
+    return None if record is None else record.beginning()
 
 
 @dataclass(frozen=True, slots=True)
-class _Began:
+class _Run:
     """A run that goes on here alone."""
 
     checked: Checked
@@ -77,7 +86,7 @@ class _Began:
     services: Services
     options: RunOptions
     before: Beginning | None
-    """How it was begun in an earlier attempt; None for a new one."""
+    """How it was begun in an earlier attempt, or that which it is forked from; None for a new one."""
 
     async def carried_out(self, inputs: Mapping[str, Value]) -> Result:
         watch, began_s = Watch(observers(self.options)), perf_counter()

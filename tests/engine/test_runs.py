@@ -242,6 +242,30 @@ async def test_a_fork_of_what_is_not_there_is_told_so(project: Scratch) -> None:
         await graph.afork(run, "two/inner")
 
 
+async def test_a_fork_takes_no_other_runs_place(project: Scratch) -> None:
+    graph = marking(project, asks=True)
+    other = await paused(graph, {"words": "hey"})
+    first = await graph.arun(words="hey", options=RunOptions(approver=Person()))
+    with pytest.raises(CallerError, match=f"run {other} is there already"):
+        await graph.afork(first.run, "two", options=RunOptions(run=other))
+    (question,) = project.runs.questions(other)
+    assert (question.verdict, project.runs.require(other).status) == (None, "paused")
+
+
+async def test_what_was_forked_from_a_run_that_was_removed_cannot_go_on(project: Scratch) -> None:
+    graph = marking(project, asks=True)
+    first = await graph.arun(words="hey", options=RunOptions(approver=Person()))
+    with pytest.raises(PausedError) as raised:
+        await graph.afork(first.run, "two")
+    fork = raised.value.result.run
+    project.runs.drop(first.run)
+    with pytest.raises(CallerError, match=f"run {fork} is a fork of {first.run}, which is kept no more"):
+        await graph.aresume(fork)
+    with pytest.raises(CallerError, match="which is kept no more"):
+        await graph.afork(fork, "three")
+    assert project.runs.require("last").run == fork
+
+
 async def test_a_run_waits_for_a_person_while_the_rest_goes_on(project: Scratch) -> None:
     graph = marking(project, asks=True)
     with pytest.raises(PausedError, match="two waits for a person's approval of tool mark") as raised:
@@ -378,7 +402,7 @@ def marks(ask: Ask) -> str:
     return '{"text": "it", "mark": "m"}' if ask.schema else "It is marked."
 
 
-async def test_of_two_that_go_on_with_a_run_one_is_told(project: Scratch, place: str) -> None:
+async def test_of_two_that_go_on_with_a_run_one_is_told(project: Scratch) -> None:
     graph = marking(project, asks=True)
     run = await paused(graph, {"words": "hey"})
     is_asked, may_answer = asyncio.Event(), asyncio.Event()
