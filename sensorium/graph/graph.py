@@ -126,7 +126,7 @@ class Graph:
         """What a run of this graph gives that stopped before its end, with the inputs and the seed that it had.
 
         Calls that were completed are not made again, and what a person answered is not asked again. What has changed
-        since (the graph, a tool, a checkpoint) stands in `RunStarted.changes`, and is called anew.
+        since (the graph, a tool, a checkpoint) stands in `RunStarted.changes`; calls that this touches are made anew.
 
         Args:
             run: Its id, the beginning of it, or `last`.
