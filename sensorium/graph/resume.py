@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sensorium.errors import CallerError
-from sensorium.parts import BlobPlace, Value, blobs_of, decode_values
+from sensorium.graph.record import read_values
+from sensorium.parts import Value, blobs_of
 from sensorium.runs import RunRecord
 from sensorium.spec.checked import Checked
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
-__all__ = ["forked_nodes", "read_values", "recorded_inputs", "require_resumable"]
+__all__ = ["forked_nodes", "recorded_inputs", "require_resumable"]
 
 
 def require_resumable(record: RunRecord) -> RunRecord:
@@ -25,20 +26,6 @@ def require_resumable(record: RunRecord) -> RunRecord:
             "NODE` runs NODE and what follows it again"
         )
     return record
-
-
-def read_values(record: RunRecord, data: bytes, place: BlobPlace) -> dict[str, Value]:
-    """Values that the book keeps of a run.
-
-    Raises:
-        CallerError: They are damaged, or of another version.
-    """
-    try:
-        return decode_values(data, place)
-    except ValueError as error:
-        raise CallerError(
-            f"what is kept of run {record.run} is damaged, or of another version of Sensorium: {error}; start a new run"
-        ) from error
 
 
 def recorded_inputs(record: RunRecord, store: Store) -> dict[str, Value]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from sensorium.admit import Admission
 from sensorium.errors import CallerError
 from sensorium.graph.approval import admit_changes
+from sensorium.graph.record import read_values
 from sensorium.parts import Value, encode_values
 from sensorium.project.project import Project
 from sensorium.runs import AskedQuestion, RunRecord
@@ -17,7 +16,7 @@ from sensorium.spec.callees import Callees
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import PortType
 
-__all__ = ["Answer", "answer", "open_questions"]
+__all__ = ["Answer", "answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,26 +31,22 @@ class Answer:
     """Gives inputs that the call is to have instead, from the types of those that may be changed."""
 
 
-def open_questions(door: Project, run: str) -> list[AskedQuestion]:
-    """What a run asked that nobody has answered."""
-    return [question for question in door.runs.questions(run) if question.verdict is None]
-
-
 async def answer(door: Project, record: RunRecord, given: Answer) -> None:
     """Writes down what a person says to what a run asked; the run is then to go on.
 
     Raises:
         CallerError: The run asks nothing, goes on just now, or asks of several nodes and none was named; a named node
-            asks nothing; a change does not fit. Nothing was written.
+            asks nothing; a change does not fit, or what is kept of the run is damaged. Nothing was written.
         OperatorError: The database cannot be read or written.
     """
     if door.results.is_going_on(record.run):
         raise CallerError(f"run {record.run} goes on just now, here or in another process; wait until it ends")
-    chosen = _chosen(open_questions(door, record.run), record, given.nodes)
+    asked = [question for question in door.runs.questions(record.run) if question.verdict is None]
+    chosen = _chosen(asked, record, given.nodes)
     admission, callees = Admission(door.store), Callees(door.catalogue)
     changed: list[dict[str, Value]] = []
     for question in chosen:
-        types = _types(question, callees)
+        types = _types(read_values(record, question.inputs, door.store), question.callee, callees)
         changed.append(admit_changes(admission, given.change(types), types))
     for question, values in zip(chosen, changed, strict=True):
         await door.runs.answer(
@@ -77,14 +72,10 @@ def _chosen(asked: Sequence[AskedQuestion], record: RunRecord, nodes: Sequence[s
     return [question for question in asked if not nodes or question.node in nodes]
 
 
-def _types(question: AskedQuestion, callees: Callees) -> Mapping[str, PortType]:
+def _types(inputs: Mapping[str, Value], called: str, callees: Callees) -> Mapping[str, PortType]:
     """The inputs that a person may change: none of a call that is asked for a whole list."""
-    if any(name.startswith("$") for name in _names(question)):
+    if any(name.startswith("$") for name in inputs):
         return {}
-    kind, _, name = question.callee.partition(" ")
+    kind, _, name = called.partition(" ")
     callee = callees.find(kind, name)
     return {} if callee is None else callee.signature.inputs
-
-
-def _names(question: AskedQuestion) -> Mapping[str, object]:
-    return msgspec.msgpack.decode(question.inputs, type=dict[str, object])
