@@ -18,7 +18,7 @@ from sensorium.graph.edge import carry_out_here
 from sensorium.graph.options import RunOptions
 from sensorium.graph.record import result_of
 from sensorium.graph.result import Result
-from sensorium.graph.resume import forked_nodes, recorded_inputs, require_resumable
+from sensorium.graph.resume import forked_nodes, recorded_inputs, require_graph, require_resumable
 from sensorium.graph.run import carry_out_run
 from sensorium.graph.services import Services
 from sensorium.parts import Value
@@ -178,10 +178,7 @@ class Graph:
             return await carry_out_run(self.checked, inputs, services, how, fork=begun)
 
     def _record(self, run: str) -> RunRecord:
-        record = self._services.runs.require(run)
-        if record.graph != self.name:
-            raise CallerError(f"run {record.run} is one of graph {record.graph!r}, not of {self.name!r}; load that one")
-        return record
+        return require_graph(self._services.runs.require(run), self.name)
 
     async def stream(
         self, inputs: Mapping[str, object] | None = None, /, *, options: RunOptions = _PLAIN, **named: object

@@ -10,7 +10,18 @@ from sensorium.spec.checked import Checked
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
-__all__ = ["forked_nodes", "recorded_inputs", "require_resumable"]
+__all__ = ["forked_nodes", "recorded_inputs", "require_graph", "require_resumable"]
+
+
+def require_graph(record: RunRecord, graph: str) -> RunRecord:
+    """What the book says of a run of a graph.
+
+    Raises:
+        CallerError: It is one of another graph.
+    """
+    if record.graph != graph:
+        raise CallerError(f"run {record.run} is one of graph {record.graph!r}, not of {graph!r}; load that one")
+    return record
 
 
 def require_resumable(record: RunRecord) -> RunRecord:

@@ -24,11 +24,11 @@ from sensorium.graph.options import RunOptions
 from sensorium.graph.outcome import NodeOutcome
 from sensorium.graph.record import end_of
 from sensorium.graph.result import Result
-from sensorium.graph.resume import require_resumable
+from sensorium.graph.resume import require_graph, require_resumable
 from sensorium.graph.services import Services
 from sensorium.graph.watch import Watch, observers, reports, told
 from sensorium.parts import Value, encode_values
-from sensorium.runs import Beginning, Runs
+from sensorium.runs import Beginning
 from sensorium.spec.checked import Checked
 from sensorium.spec.write import to_yaml
 
@@ -57,24 +57,21 @@ async def carry_out_run(
         fork: How the run was begun that this one is forked from, with `parent` and `forked` as this one has them.
 
     Raises:
-        CallerError: The run goes on already, in this process or another; or it must go on, and cannot; or it is a fork
-            and known already, or one of a run that is known no more.
+        CallerError: The run goes on already, in this process or another; it is known as one of another graph; it must
+            go on, and cannot; or it is a fork and known already, or one of a run that is known no more.
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
     run = options.run or new_run_id()
     with services.results.going_on(run):
-        known = _known(run, services.runs, must_go_on=must_go_on) if options.run is not None else None
+        record = services.runs.find(run) if options.run is not None else None
+        if must_go_on:
+            record = require_resumable(services.runs.require(run))
+        known = None if record is None else require_graph(record, checked.source.spec.name).beginning()
         if fork is not None and known is not None:
             raise CallerError(f"run {run} is there already, and a fork is a new one; leave `run` out of the options")
         before = fork or known
         lineage = Lineage.read(run, before, services.runs, seed=options.seed, fresh=options.fresh)
         return await _Run(checked, lineage, services, options, before).carried_out(inputs)
-
-
-def _known(run: RunId, runs: Runs, *, must_go_on: bool) -> Beginning | None:
-    """How a run was begun in an earlier attempt; None where there was none."""
-    record = require_resumable(runs.require(run)) if must_go_on else runs.find(run)
-    return None if record is None else record.beginning()
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,9 @@ async def test_what_cannot_go_on_is_told_so(project: Scratch) -> None:
     other = project.graph(MARKING.replace("name: marking", "name: other").replace("ASKED", ""))
     with pytest.raises(CallerError, match="is one of graph 'marking', not of 'other'"):
         await other.aresume(run)
+    with pytest.raises(CallerError, match="is one of graph 'marking', not of 'other'"):
+        await other.arun(words="hey", options=RunOptions(run=run))
+    assert project.runs.require(run).graph == "marking"
     await graph.arun(words="you")
     with pytest.raises(CallerError, match="several runs begin with 20"):
         await graph.aresume("20")
