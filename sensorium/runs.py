@@ -76,7 +76,7 @@ _DROP = ("DELETE FROM sensorium_questions WHERE run = ?", "DELETE FROM sensorium
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run was begun."""
+    """How a run was begun, or last gone on with."""
 
     text: str
     """The graph, as the text of a graph file."""
