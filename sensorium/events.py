@@ -55,7 +55,10 @@ class RunStarted:
     run: RunId
     graph: str
     changes: tuple[str, ...] = ()
-    """What is no longer as it was when a run that goes on began, or that was forked; its calls are made anew."""
+    """What is no longer as it was when a run that goes on began, or the one that it is a fork of.
+
+    Calls that this touches are made anew.
+    """
 
 
 @dataclass(frozen=True, slots=True)

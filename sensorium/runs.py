@@ -79,7 +79,7 @@ _DROP = ("DELETE FROM sensorium_questions WHERE run = ?", "DELETE FROM sensorium
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run was begun."""
+    """How a run was begun, or last gone on with."""
 
     text: str
     """The graph, as the text of a graph file."""
@@ -123,7 +123,9 @@ class RunRecord:
     began_s: float
     """Seconds since 1970."""
     ended_s: float | None
+    """None while it is running, or where its process died."""
     start: bytes
+    """How it was begun; `beginning` reads it."""
     inputs: bytes
     """As `sensorium.parts.encode_values` writes them."""
     end: End | None
@@ -137,7 +139,7 @@ class RunRecord:
         """
         try:
             return msgspec.json.decode(self.start, type=Beginning)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except ValueError as error:
             raise CallerError(
                 f"what is kept of run {self.run} is damaged, or of another version of Sensorium: {error}; start a new "
                 "run: calls that were completed are not made again"
@@ -166,12 +168,13 @@ class AskedQuestion:
 
 
 class Runs:
-    """The book of runs. What is written is on the disk when a call returns. Safe to use from many threads and
-    processes at once.
+    """The book of runs. What is written is on the disk when a call returns.
+
+    Safe to use from many threads and processes at once.
 
     Args:
         database: Where it lies.
-    """  # noqa: D205
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -211,16 +214,19 @@ class Runs:
             CallerError: There is no such run, or several begin so.
             OperatorError: The database cannot be read.
         """
-        for record in self.newest(1) if name == "last" else ():
-            return record
-        can_be_one = isinstance(cast("object", name), str) and name.isascii() and name.isprintable() and name
-        found = [run for (run,) in self._database.execute(_BEGINS, (len(name), name))] if can_be_one else []
+        found = [record.run for record in self.newest(1)] if name == "last" else self._beginning_with(name)
         if len(found) > 1 and name not in found:
             raise CallerError(f"several runs begin with {name}: {', '.join(found[:2])} …; write more of the id")
         known = self.find(found[0]) if found else None
         if known is None:
             raise CallerError(f"there is no run {name!r}; `sensorium runs list` shows those that are kept")
         return known
+
+    def _beginning_with(self, name: str) -> list[RunId]:
+        """Ids that begin so, three at most, in order; none where a name cannot be the beginning of one."""
+        if not isinstance(cast("object", name), str) or not name or not name.isascii() or not name.isprintable():
+            return []
+        return [RunId(run) for (run,) in self._database.execute(_BEGINS, (len(name), name))]
 
     def newest(self, most: int) -> list[RunRecord]:
         """The runs that began last, the last one first.

@@ -21,7 +21,6 @@ __all__ = ["FOUND_NOTHING", "Prompts"]
 FOUND_NOTHING = "found nothing"
 """What a model, and the user, is told of a call that brought nothing."""
 
-"""The choice to call no tool."""
 _CHOICE_TOKENS = 32
 _WRITTEN_TOKENS = 300
 _WRITTEN_CHARS = 1200

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sensorium.cli.options import Json, ProfileName, ProjectFolder
+from sensorium.cli.options import Json, ProfileName, ProjectFolder, Trace
 
 __all__ = ["chat"]
 
@@ -25,9 +25,7 @@ def chat(
     ] = None,
     json: Json = False,
     profile: ProfileName = None,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
-    ] = False,
+    trace: Trace = False,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where pictures and sound go, a numbered folder for each turn.")
     ] = Path("out/chat"),

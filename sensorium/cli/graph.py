@@ -22,11 +22,10 @@ def graph(
     project: ProjectFolder = None,
 ) -> None:
     """Draw a graph as mermaid: paste it into Markdown, or into a mermaid viewer."""
-    from sensorium.project import Project  # the engine loads when the command runs
-    from sensorium.project.kept import draw_run
+    from sensorium.project.kept import draw_run, find_run  # the engine loads when the command runs
 
     if run is not None:
-        typer.echo(draw_run(Project.find(project).runs.require(run), name, project))
+        typer.echo(draw_run(find_run(run, project, None), name, project))
     elif name is not None:
         typer.echo(sensorium.load(name, project=project).mermaid())
     else:

@@ -22,7 +22,7 @@ _STYLES = {"done": "green", "failed": "red", "refused": "yellow", "paused": "yel
 
 
 def print_summaries(found: Sequence[RunSummary]) -> None:
-    """A line for each run, and in it what is wrong with it."""
+    """A line for each run, and below them what is wrong with any."""
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "status", "began"):
         table.add_column(heading, no_wrap=True)  # ids whole, to be copied
@@ -34,6 +34,9 @@ def print_summaries(found: Sequence[RunSummary]) -> None:
         began = _clock(summary.began_s)
         table.add_row(escape(summary.run), status, began, _took(summary), escape(summary.graph) + note)
     Console(highlight=False, markup=True).print(table if found else "no run was kept")
+    for summary in found:
+        if summary.trouble is not None:
+            typer.echo(summary.trouble)
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _questions(details: RunDetails) -> Iterator[str]:
 
 
 def _ways_on(details: RunDetails) -> Iterator[str]:
-    yield from (f"changed  {change}; its calls would be made anew" for change in details.changes)
+    yield from (f"changed  {change}; calls that this touches would be made anew" for change in details.changes)
     run = details.summary.run
     if details.summary.trouble is not None:
         yield f"trouble  {details.summary.trouble}"

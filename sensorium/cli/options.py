@@ -7,13 +7,21 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Json", "ProfileName", "ProjectFolder"]
+__all__ = ["Json", "MediaFolder", "Offline", "ProfileName", "ProjectFolder", "Quiet", "Trace"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MediaFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Where pictures, sound and masks go; out/GRAPH else.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Download nothing.")]
 ProfileName = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Profile to run with, instead of the project's default.")
 ]
 ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", metavar="DIR", help="The project's folder, instead of the nearest one upwards."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Trace = Annotated[
+    bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
 ]

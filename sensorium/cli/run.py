@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sensorium.cli.options import Json, ProfileName, ProjectFolder
+from sensorium.cli.options import Json, MediaFolder, Offline, ProfileName, ProjectFolder, Quiet, Trace
 
 __all__ = ["run"]
 
@@ -18,18 +17,14 @@ def run(
         list[str] | None,
         typer.Argument(metavar="NAME=VALUE...", help="name=text, name=@file, name=@DIR for lists; @@ for a plain @."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where pictures, sound and masks go; out/GRAPH else.")
-    ] = None,
+    out: MediaFolder = None,
     json: Json = False,
     profile: ProfileName = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of everything that draws lots.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Use no results of earlier runs.")] = False,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
-    ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    trace: Trace = False,
+    offline: Offline = False,
+    quiet: Quiet = False,
     project: ProjectFolder = None,
 ) -> None:
     """Run a graph, a tool or an agent."""

@@ -6,12 +6,12 @@ The engine loads when a command runs, so that `--help` stays quick.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorium.cli.options import Json, ProfileName, ProjectFolder
+from sensorium.cli.options import Json, MediaFolder, Offline, ProfileName, ProjectFolder, Quiet, Trace
 from sensorium.cli.print_json import print_json
 
 if TYPE_CHECKING:
@@ -23,14 +23,6 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Runs that were kept: look at them, go on with them, begin anew in them.")
 
 RunName = Annotated[str, typer.Argument(metavar="ID", help="A run's id, the beginning of it, or `last`.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Where pictures, sound and masks go; out/GRAPH else.")
-]
-Trace = Annotated[
-    bool, typer.Option("--trace", help="Show exactly what is sent to language models, and figures of each node.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Download nothing.")]
 
 
 @app.command("list")
@@ -46,7 +38,8 @@ def list_(
     from sensorium.project.kept import summarise
 
     door = Project.find(project, profile=profile)
-    found = [summarise(door, record) for record in door.runs.newest(most)]
+    with closing(door.database):
+        found = [summarise(door, record) for record in door.runs.newest(most)]
     if json:
         print_json({"runs": [summary_json(summary) for summary in found]})
     else:
@@ -61,7 +54,8 @@ def show(name: RunName, json: Json = False, profile: ProfileName = None, project
     from sensorium.project.kept import look_at
 
     door = Project.find(project, profile=profile)
-    details = asyncio.run(look_at(door, door.runs.require(name), project, profile))
+    with closing(door.database):
+        details = asyncio.run(look_at(door, door.runs.require(name), project, profile))
     if json:
         print_json(details_json(details))
     else:
@@ -81,7 +75,7 @@ def resume(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="What the approved call is to have instead; @FILE reads one."),
     ] = None,
-    out: Out = None,
+    out: MediaFolder = None,
     json: Json = False,
     trace: Trace = False,
     offline: Offline = False,
@@ -93,12 +87,11 @@ def resume(
     from sensorium.cli.running import Showing, run_and_show, telling_why_not
     from sensorium.graph import RunOptions
     from sensorium.graph.resume import require_resumable
-    from sensorium.project import Project
     from sensorium.project.answers import answer
-    from sensorium.project.kept import graph_of, project_of
+    from sensorium.project.kept import find_run, graph_of, project_of
 
     with telling_why_not(None, json=json):
-        record = require_resumable(Project.find(project, profile=profile).runs.require(name), name)
+        record = require_resumable(find_run(name, project, profile))
         door = project_of(record, project, profile, offline=offline)
         chosen = graph_of(door, record)
         given = _answer(approve, refuse, nodes or [], why, pairs or [], door.store)
@@ -116,7 +109,7 @@ def fork(
     name: RunName,
     node: Annotated[str, typer.Option("--from", metavar="NODE", help="The node that is run again, with what follows.")],
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Another seed, from NODE on.")] = None,
-    out: Out = None,
+    out: MediaFolder = None,
     json: Json = False,
     trace: Trace = False,
     offline: Offline = False,
@@ -127,11 +120,10 @@ def fork(
     """Run a node and what follows it again, as a new run that keeps everything else."""
     from sensorium.cli.running import Showing, run_and_show, telling_why_not
     from sensorium.graph import RunOptions
-    from sensorium.project import Project
-    from sensorium.project.kept import graph_of, project_of
+    from sensorium.project.kept import find_run, graph_of, project_of
 
     with telling_why_not(None, json=json):
-        record = Project.find(project, profile=profile).runs.require(name)
+        record = find_run(name, project, profile)
         door = project_of(record, project, profile, offline=offline)
         chosen = graph_of(door, record)
         showing = Showing(out=out, json=json, trace=trace, quiet=quiet)
@@ -152,7 +144,9 @@ def remove(
     from sensorium.project import Project
     from sensorium.project.dropping import remove_runs
 
-    removed = remove_runs(Project.find(project, profile=profile), names)
+    door = Project.find(project, profile=profile)
+    with closing(door.database):
+        removed = remove_runs(door, names)
     if json:
         print_json({"removed": [{"run": run, "results": count} for run, count in removed.items()]})
         return

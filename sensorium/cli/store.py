@@ -59,7 +59,7 @@ def gc(
     profile: ProfileName = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Free what nothing kept refers to. Sessions, and runs that go on, lose nothing."""
+    """Free what nothing kept refers to. Sessions, and runs that go on or wait for a person, lose nothing."""
     from sensorium.project import Project
     from sensorium.project.collection import Limit, collect
 

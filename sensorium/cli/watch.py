@@ -81,7 +81,9 @@ class Watcher:
         match event:
             case RunStarted(changes=changes):
                 for change in changes:
-                    self._say(f"[yellow]![/yellow] since it began, {escape(change)}; its calls are made anew")
+                    self._say(
+                        f"[yellow]![/yellow] since it began, {escape(change)}; calls that this touches are made anew"
+                    )
             case NodeStarted(node=node, callee=callee):
                 self._end(node)
                 self._tasks[node] = self._progress.add_task(

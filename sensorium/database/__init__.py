@@ -1,4 +1,4 @@
-"""Where results and runs are kept: an SQLite file."""
+"""Where results and runs are kept: an SQLite file, or a PostgreSQL database."""
 
 from sensorium.database.contract import Database, Held, Row
 from sensorium.database.opening import open_database

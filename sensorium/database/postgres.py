@@ -150,13 +150,11 @@ class PostgresDatabase:
         connection = self._take() or self._connect()
         try:
             yield connection
-        except BaseException:
-            if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        finally:
+            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                self._give_back(connection)
+            else:
                 connection.close()
-                raise
-            self._give_back(connection)
-            raise
-        self._give_back(connection)
 
     def _take(self) -> _Connection | None:
         while True:

@@ -25,8 +25,8 @@ __all__ = ["RunModel"]
 class RunModel:
     """A `Model` within a run.
 
-    An ask at temperature 0, or with a seed, is reused by every run; any other only where its run is resumed. The run's
-    seed holds where an ask names none.
+    An ask at temperature 0, or with a seed, is reused by every run; any other only where its run is resumed or forked.
+    The run's seed holds where an ask names none.
     """
 
     context: CallContext

@@ -15,14 +15,13 @@ from sensorium.errors import CallerError
 from sensorium.events import Event
 from sensorium.graph.draw import draw
 from sensorium.graph.edge import carry_out_here
-from sensorium.graph.lineage import Lineage
 from sensorium.graph.options import RunOptions
 from sensorium.graph.record import result_of
 from sensorium.graph.result import Result
-from sensorium.graph.resume import forked_nodes, recorded_inputs, require_resumable
-from sensorium.graph.run import carry_out_run, chosen_run_id
+from sensorium.graph.resume import forked_nodes, recorded_inputs, require_graph, require_resumable
+from sensorium.graph.run import carry_out_run
 from sensorium.graph.services import Services
-from sensorium.parts import Value, encode_values
+from sensorium.parts import Value
 from sensorium.runs import RunRecord
 from sensorium.spec.checked import Checked
 from sensorium.spec.graph import GraphSpec
@@ -127,20 +126,20 @@ class Graph:
         """What a run of this graph gives that stopped before its end, with the inputs and the seed that it had.
 
         Calls that were completed are not made again, and what a person answered is not asked again. What has changed
-        since (the graph, a tool, a checkpoint) stands in `RunStarted.changes`, and is called anew.
+        since (the graph, a tool, a checkpoint) stands in `RunStarted.changes`; calls that this touches are made anew.
 
         Args:
             run: Its id, the beginning of it, or `last`.
-            options: How it is to go on. Its seed, and whether it is fresh, were said when it began.
+            options: How it is to go on. Its id, its seed, and whether it is fresh, were said when it began.
 
         Raises:
             CallerError: There is no such run, it has ended for good, goes on already, is one of another graph, or its
-                inputs no longer fit.
+                inputs no longer fit; or it is a fork of a run that is kept no more.
             SensoriumError: As `run`.
         """
         services = self._services
         with services.store.in_use():
-            record = require_resumable(self._record(run), run)
+            record = require_resumable(self._record(run))
             beginning = record.beginning()
             inputs = await self._admitted(recorded_inputs(record, services.store))
             how = replace(options, run=record.run, seed=beginning.seed, fresh=beginning.fresh)
@@ -158,7 +157,8 @@ class Graph:
         Args:
             run: Id of the other run, the beginning of it, or `last`.
             node: Name of a node of the graph.
-            options: How the new run is to go. A seed that it names is that of `node` and what follows it.
+            options: How the new run is to go. A seed that it names is that of `node` and what follows it, which find
+                nothing of before in any case.
 
         Raises:
             CallerError: There is no such run or node, the run still goes on, is one of another graph, or was forked
@@ -173,21 +173,12 @@ class Graph:
             beginning, forked = record.beginning(), forked_nodes(self.checked, node)
             inputs = await self._admitted(recorded_inputs(record, services.store))
             seed = beginning.seed if options.seed is None else options.seed
-            begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)), seed=seed)
-            new = chosen_run_id(options)
-            if services.runs.find(new) is not None:
-                raise CallerError(
-                    f"run {new} is there already, and a fork is a new one; leave `run` out of the options"
-                )
-            Lineage.read(record.run, record, services.runs, seed=seed, fresh=True)
-            await services.runs.begin(new, record.graph, begun, encode_values(dict(inputs)))
-            return await carry_out_run(self.checked, inputs, services, replace(options, run=new, seed=seed, fresh=True))
+            begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)))
+            how = replace(options, seed=seed, fresh=True)
+            return await carry_out_run(self.checked, inputs, services, how, fork=begun)
 
     def _record(self, run: str) -> RunRecord:
-        record = self._services.runs.require(run)
-        if record.graph != self.name:
-            raise CallerError(f"run {record.run} is one of graph {record.graph!r}, not of {self.name!r}; load that one")
-        return record
+        return require_graph(self._services.runs.require(run), self.name)
 
     async def stream(
         self, inputs: Mapping[str, object] | None = None, /, *, options: RunOptions = _PLAIN, **named: object

@@ -14,8 +14,6 @@ from sensorium.spec.write import to_yaml
 
 __all__ = ["changes", "identities_of"]
 
-_MISSING = "missing"
-
 
 async def identities_of(spec: GraphSpec, services: Services) -> dict[str, str]:
     """Digests of the graph and of everything that it may call, of their checkpoints, devices and environments.
@@ -25,7 +23,8 @@ async def identities_of(spec: GraphSpec, services: Services) -> dict[str, str]:
         services: What the run may use.
 
     Returns:
-        By a name for people: `tool find`, `the checkpoint detector of tool find`, `model central`.
+        By a name for people: `tool find`, `the checkpoint detector of tool find`, `model central`. What is not there,
+        such as weights that were never pulled, has none.
     """
     catalogue = services.catalogue
     identities = {f"graph {spec.name}": _graph(spec)}
@@ -41,13 +40,9 @@ async def identities_of(spec: GraphSpec, services: Services) -> dict[str, str]:
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     """What is no longer as it was, each a sentence without its stop."""
-    gone = [f"{name} is gone" for name in before if now.get(name, _MISSING) == _MISSING != before[name]]
-    changed = [
-        f"{name} has changed"
-        for name, identity in now.items()
-        if before.get(name, _MISSING) not in (identity, _MISSING) and identity != _MISSING
-    ]
-    new = [f"{name} is new" for name, identity in now.items() if before.get(name, _MISSING) == _MISSING != identity]
+    changed = [f"{name} has changed" for name in now if name in before and now[name] != before[name]]
+    gone = [f"{name} is gone" for name in before if name not in now]
+    new = [f"{name} is new" for name in now if name not in before]
     return (*changed, *gone, *new)
 
 
@@ -72,12 +67,11 @@ def _graph(spec: GraphSpec) -> str:
 
 
 async def _agent(entry: AgentEntry, services: Services) -> dict[str, str]:
-    role = entry.spec.model
+    told, role = {f"agent {entry.spec.name}": entry.digest}, entry.spec.model
     try:
-        model = (await services.model(role)).identity
+        return told | {f"model {role}": (await services.model(role)).identity}
     except OperatorError:
-        model = _MISSING
-    return {f"agent {entry.spec.name}": entry.digest, f"model {role}": model}
+        return told
 
 
 async def _tool(entry: ToolEntry, services: Services) -> dict[str, str]:

@@ -138,8 +138,9 @@ async def call_tool(
     """The tool's outputs: those kept from an equal call, else those of a call that is made now and then kept.
 
     The result is on the disk when this returns. Of equal calls at once one is made. A tool with effects, and any tool
-    with `use_cache=False`, finds only what the same node made in the same run. A kept result whose media are gone
-    counts for nothing. Progress goes to `context.emit`, list items to `context.pass_on`.
+    with `use_cache=False`, finds only what the same node made in the same run, or in the one whose node a fork keeps. A
+    kept result whose media are gone counts for nothing. Progress goes to `context.emit`, list items to
+    `context.pass_on`.
 
     Args:
         context: Where the call is made.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sensorium.errors import CallerError
 from sensorium.events import RunId
-from sensorium.runs import Beginning, RunRecord, Runs
+from sensorium.runs import Beginning, Runs
 
 __all__ = ["Lineage"]
 
@@ -25,12 +25,12 @@ class Lineage:
     """Nodes of the top graph that are not the parent's."""
 
     @classmethod
-    def read(cls, run: RunId, record: RunRecord | None, runs: Runs, *, seed: int | None, fresh: bool) -> Lineage:
+    def read(cls, run: RunId, begun: Beginning | None, runs: Runs, *, seed: int | None, fresh: bool) -> Lineage:
         """The lineage of a run, with its ancestors as the book knows them.
 
         Args:
             run: The run.
-            record: What the book says of it; None for a new one.
+            begun: How it was begun; None for a new one.
             runs: The book.
             seed: The run's own.
             fresh: The run's own. What is forked is fresh in any case.
@@ -39,14 +39,13 @@ class Lineage:
             CallerError: An ancestor is no longer in the book, or the book is damaged.
             OperatorError: The book cannot be read.
         """
-        beginning = None if record is None else record.beginning()
-        line = [] if record is None or beginning is None else _line(record, beginning, runs)
+        line = [] if begun is None else _line(run, begun, runs)
         lineage: Lineage | None = None
         for above, told in reversed(line[1:]):
             lineage = cls(above, told.seed, told.fresh or lineage is not None, lineage, _forked(told, lineage))
-        if beginning is None or lineage is None:
+        if begun is None or lineage is None:
             return cls(run, seed, fresh)
-        return cls(run, seed, True, lineage, _forked(beginning, lineage))
+        return cls(run, seed, True, lineage, _forked(begun, lineage))
 
     def owner(self, node: str) -> Lineage:
         """The lineage of the run whose calls those of a node are, at any path below it."""
@@ -64,9 +63,9 @@ class Lineage:
         return line
 
 
-def _line(record: RunRecord, beginning: Beginning, runs: Runs) -> list[tuple[RunId, Beginning]]:
+def _line(run: RunId, begun: Beginning, runs: Runs) -> list[tuple[RunId, Beginning]]:
     """A run, the run that it was forked from, and so on, with how each was begun."""
-    line, seen = [(record.run, beginning)], {record.run}
+    line, seen = [(run, begun)], {run}
     while (parent := line[-1][1].parent) is not None:
         below = line[-1][0]
         if parent in seen:

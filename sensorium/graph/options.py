@@ -66,4 +66,5 @@ class RunOptions:
     raise_on_failure: bool = True
     """Whether a run that is not done raises its error, which has the `Result` as `result`."""
     run: RunId | None = None
-    """The run's id; a new one where None. A run that is given the id of an earlier one goes on with it."""
+    """The run's id; a new one where None. A run that is given the id of an earlier one of the graph goes on with it, as
+    it is asked now; `Graph.resume` takes the inputs and the seed that it had."""

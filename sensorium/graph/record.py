@@ -1,4 +1,4 @@
-"""A result as the book of runs keeps it."""
+"""Results and values as the book of runs keeps them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 
 from sensorium.errors import CallerError
 from sensorium.graph.result import ErrorReport, NodeReport, Result
-from sensorium.parts import BlobPlace, decode_values, encode_values
+from sensorium.parts import BlobPlace, Value, decode_values, encode_values
 from sensorium.runs import End, RunRecord
 from sensorium.spec.ports import PortType
 
-__all__ = ["end_of", "result_of", "seconds_of"]
+__all__ = ["end_of", "read_values", "result_of", "seconds_of"]
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ def result_of(record: RunRecord, place: BlobPlace) -> Result:
         report = msgspec.json.decode(end.report, type=_Report)
         types = {port: PortType.parse(kind) for port, kind in report.types.items()}
         outputs = decode_values(end.outputs, place)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except ValueError as error:
         raise CallerError(
             f"the result of run {record.run} is damaged, or of another version of Sensorium: {error}; run its graph "
             "again: calls that were completed are not made again"
@@ -59,8 +59,22 @@ def result_of(record: RunRecord, place: BlobPlace) -> Result:
     return Result(record.run, record.graph, end.status, ordered, types, report.nodes, report.seconds, report.error)
 
 
+def read_values(record: RunRecord, data: bytes, place: BlobPlace) -> dict[str, Value]:
+    """Values that the book keeps of a run.
+
+    Raises:
+        CallerError: They are damaged, or of another version.
+    """
+    try:
+        return decode_values(data, place)
+    except ValueError as error:
+        raise CallerError(
+            f"what is kept of run {record.run} is damaged, or of another version of Sensorium: {error}; start a new run"
+        ) from error
+
+
 def seconds_of(record: RunRecord) -> float | None:
     """How long the last attempt of a run took; None of a run that has not ended, or where that cannot be read."""
-    with suppress(msgspec.MsgspecError, UnicodeError):
+    with suppress(ValueError):
         return None if record.end is None else msgspec.json.decode(record.end.report, type=_Seconds).seconds
     return None

@@ -5,23 +5,36 @@ from __future__ import annotations
 from typing import cast
 
 from sensorium.errors import CallerError
-from sensorium.parts import BlobPlace, Value, blobs_of, decode_values
+from sensorium.graph.record import read_values
+from sensorium.parts import Value, blobs_of
 from sensorium.runs import RunRecord
 from sensorium.spec.checked import Checked
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
-__all__ = ["forked_nodes", "read_values", "recorded_inputs", "require_resumable"]
+__all__ = ["forked_nodes", "recorded_inputs", "require_graph", "require_resumable"]
 
 
-def require_resumable(record: RunRecord | None, run: str) -> RunRecord:
+def require_graph(record: RunRecord, graph: str) -> RunRecord:
+    """What the book says of a run of a graph.
+
+    Raises:
+        CallerError: It is one of another graph.
+    """
+    if record.graph != graph:
+        raise CallerError(
+            f"run {record.run} is one of graph {record.graph!r}, not of {graph!r}; load that one, or leave `run` "
+            "out of the options"
+        )
+    return record
+
+
+def require_resumable(record: RunRecord) -> RunRecord:
     """What the book says of a run that can go on.
 
     Raises:
-        CallerError: There is no such run, or it has ended for good.
+        CallerError: It has ended for good.
     """
-    if record is None:
-        raise CallerError(f"there is no run {run!r}; `sensorium runs list` shows those that are kept")
     if record.status in ("done", "refused"):
         ended = "is done" if record.status == "done" else "was refused by a person"
         raise CallerError(
@@ -29,20 +42,6 @@ def require_resumable(record: RunRecord | None, run: str) -> RunRecord:
             "NODE` runs NODE and what follows it again"
         )
     return record
-
-
-def read_values(record: RunRecord, data: bytes, place: BlobPlace) -> dict[str, Value]:
-    """Values that the book keeps of a run.
-
-    Raises:
-        CallerError: They are damaged, or of another version.
-    """
-    try:
-        return decode_values(data, place)
-    except ValueError as error:
-        raise CallerError(
-            f"what is kept of run {record.run} is damaged, or of another version of Sensorium: {error}; start a new run"
-        ) from error
 
 
 def recorded_inputs(record: RunRecord, store: Store) -> dict[str, Value]:

@@ -26,7 +26,7 @@ from sensorium.graph.options import RunOptions
 from sensorium.graph.outcome import NodeOutcome
 from sensorium.graph.record import end_of
 from sensorium.graph.result import Result
-from sensorium.graph.resume import require_resumable
+from sensorium.graph.resume import require_graph, require_resumable
 from sensorium.graph.services import Services
 from sensorium.graph.watch import Watch, observers, reports, told
 from sensorium.parts import Value, encode_values
@@ -49,6 +49,7 @@ async def carry_out_run(
     options: RunOptions,
     *,
     must_go_on: bool = False,
+    fork: Beginning | None = None,
 ) -> Result:
     """The result of one run. Cancelling cancels every call of the run and returns when they have ended.
 
@@ -58,29 +59,29 @@ async def carry_out_run(
         services: What the run may use.
         options: How the run is to go.
         must_go_on: Whether the run must be known, and not have ended for good.
+        fork: How the run was begun that this one is forked from, with `parent` and `forked` as this one has them.
 
     Raises:
-        CallerError: The run goes on already, in this process or another; it must go on, and cannot; it is one of
-            another graph; or its id can be none.
+        CallerError: The run goes on already, in this process or another; its id can be none; it is known as one of
+            another graph; it must go on, and cannot; or it is a fork and known already, or one of a run that is known
+            no more.
         SensoriumError: The run is not done, and `options.raise_on_failure`; its `result` is what could be had.
     """
     run = chosen_run_id(options)
     with services.results.going_on(run):
         record = services.runs.find(run) if options.run is not None else None
         if must_go_on:
-            require_resumable(record, run)
-        if record is not None and record.graph != checked.source.spec.name:
-            raise CallerError(
-                f"run {run} is one of graph {record.graph!r}, and graph {checked.source.spec.name!r} cannot go on with "
-                "it; leave `run` out of the options"
-            )
-        lineage = Lineage.read(run, record, services.runs, seed=options.seed, fresh=options.fresh)
-        began = _Began(checked, lineage, services, options, None if record is None else record.beginning())
-        return await began.carried_out(inputs)
+            record = require_resumable(services.runs.require(run))
+        known = None if record is None else require_graph(record, checked.source.spec.name).beginning()
+        if fork is not None and known is not None:
+            raise CallerError(f"run {run} is there already, and a fork is a new one; leave `run` out of the options")
+        before = fork or known
+        lineage = Lineage.read(run, before, services.runs, seed=options.seed, fresh=options.fresh)
+        return await _Run(checked, lineage, services, options, before).carried_out(inputs)
 
 
 @dataclass(frozen=True, slots=True)
-class _Began:
+class _Run:
     """A run that goes on here alone."""
 
     checked: Checked
@@ -88,7 +89,7 @@ class _Began:
     services: Services
     options: RunOptions
     before: Beginning | None
-    """How it was begun in an earlier attempt; None for a new one."""
+    """How it was begun in an earlier attempt, or that which it is forked from; None for a new one."""
 
     async def carried_out(self, inputs: Mapping[str, Value]) -> Result:
         watch, began_s = Watch(observers(self.options)), perf_counter()

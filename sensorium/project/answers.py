@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sensorium.admit import Admission
 from sensorium.errors import CallerError
 from sensorium.graph.approval import admit_changes
-from sensorium.graph.resume import read_values
+from sensorium.graph.record import read_values
 from sensorium.parts import Value, encode_values
 from sensorium.project.project import Project
 from sensorium.runs import AskedQuestion, RunRecord
@@ -16,7 +16,7 @@ from sensorium.spec.callees import Callees
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import PortType
 
-__all__ = ["Answer", "answer", "open_questions"]
+__all__ = ["Answer", "answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +31,18 @@ class Answer:
     """Gives inputs that the call is to have instead, from the types of those that may be changed."""
 
 
-def open_questions(door: Project, run: str) -> list[AskedQuestion]:
-    """What a run asked that nobody has answered."""
-    return [question for question in door.runs.questions(run) if question.verdict is None]
-
-
 async def answer(door: Project, record: RunRecord, given: Answer) -> None:
     """Writes down what a person says to what a run asked; the run is then to go on.
 
     Raises:
         CallerError: The run asks nothing, goes on just now, or asks of several nodes and none was named; a named node
-            asks nothing; a change does not fit; what is kept is damaged. Nothing was written.
+            asks nothing; a change does not fit, or what is kept of the run is damaged. Nothing was written.
         OperatorError: The database cannot be read or written.
     """
     if door.results.is_going_on(record.run):
         raise CallerError(f"run {record.run} goes on just now, here or in another process; wait until it ends")
-    chosen = _chosen(open_questions(door, record.run), record, given.nodes)
+    asked = [question for question in door.runs.questions(record.run) if question.verdict is None]
+    chosen = _chosen(asked, record, given.nodes)
     admission, callees = Admission(door.store), Callees(door.catalogue)
     changed: list[dict[str, Value]] = []
     for question in chosen:

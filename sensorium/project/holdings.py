@@ -24,7 +24,8 @@ class Holding:
 
     run: str
     ended_s: float | None
-    """When it ended or made its last result, in seconds since 1970; None while it goes on, or waits for a person."""
+    """When it ended or made its last result, in seconds since 1970; None while it goes on or waits for a person, or
+    where such a run was forked from it."""
     blobs: frozenset[str]
     """Digests of the media that it refers to."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -11,8 +12,7 @@ from sensorium.errors import AuthorError, CallerError, SensoriumError
 from sensorium.events import RunId, RunStatus
 from sensorium.graph import Graph, Result
 from sensorium.graph.identities import changes, identities_of
-from sensorium.graph.record import result_of, seconds_of
-from sensorium.graph.resume import read_values
+from sensorium.graph.record import read_values, result_of, seconds_of
 from sensorium.graph.save import describe
 from sensorium.parts import Value
 from sensorium.project.project import Project
@@ -26,6 +26,7 @@ __all__ = [
     "RunSummary",
     "describe_values",
     "draw_run",
+    "find_run",
     "graph_of",
     "look_at",
     "project_of",
@@ -83,6 +84,23 @@ class RunDetails:
     questions: Sequence[KeptQuestion]
     changes: tuple[str, ...]
     """What is no longer as it was when it began; nothing where the summary tells of trouble."""
+
+
+def find_run(name: str, folder: Path | None, profile: str | None) -> RunRecord:
+    """What the book of a project says of a run.
+
+    Args:
+        name: Its id, the beginning of it, or `last`.
+        folder: The project's folder; None for the nearest one upwards.
+        profile: Name of a profile instead of the project's default.
+
+    Raises:
+        CallerError: There is no such run, or several begin so.
+        OperatorError: The database cannot be read.
+    """
+    door = Project.find(folder, profile=profile)
+    with closing(door.database):
+        return door.runs.require(name)
 
 
 def project_of(record: RunRecord, folder: Path | None, profile: str | None, *, offline: bool = False) -> Project:

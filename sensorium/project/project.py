@@ -9,7 +9,7 @@ from pathlib import Path
 from sensorium.checkpoint import Checkpoints
 from sensorium.database import Database, open_database
 from sensorium.errors import AuthorError, CallerError, Fault, OperatorError
-from sensorium.graph import Graph, Result, RunOptions
+from sensorium.graph import Graph
 from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
@@ -17,7 +17,6 @@ from sensorium.host.environment import Environments
 from sensorium.model import open_model
 from sensorium.model.contract import Model
 from sensorium.model.scripted import ScriptedModel
-from sensorium.parts import Value
 from sensorium.project.entries import fill_catalogue
 from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
@@ -242,13 +241,6 @@ class Project:
         await self.inline_host.close()
         if "_database" in vars(self):
             self._database.close()
-
-    async def run_once(self, graph: Graph, inputs: dict[str, Value], options: RunOptions) -> Result:
-        """One run, after which hosts and models are let go."""
-        try:
-            return await graph.arun(**inputs, options=options)
-        finally:
-            await self.close()
 
     def callable_by(self, graph: Graph) -> list[str]:
         """What the agents of a graph may call, in the order in which they name it."""

@@ -17,6 +17,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
+from sensorium.database import open_database
 from sensorium.project.start import write_template
 from tests.conftest import Command
 from tests.snippets import ROOT, snippet
@@ -304,15 +305,29 @@ def test_a_run_whose_picture_is_gone_is_shown(sensorium: Command, project: Path,
 
 
 def test_a_run_whose_process_died_is_shown_as_interrupted(sensorium: Command, project: Path, home: Path) -> None:
-    script = "import os, sys; from sensorium.graph import control; from sensorium.cli import main\n"
-    script += "async def die(*_): os._exit(9)\ncontrol.approved = die\nmain()"
-    ended = subprocess.run([sys.executable, "-c", script, "run", "publish", "words=hey"], capture_output=True)
-    assert ended.returncode == 9
+    ours, theirs = pty.openpty()
+    with command(["run", "publish", "words=hey"], theirs) as process:
+        os.close(theirs)
+        assert "send wants to call" in said_until(ours, r"\] $")
+        process.kill()
+    os.close(ours)
     listed = run_of(sensorium, "runs", "list")["runs"]
     assert [run["status"] for run in listed] == ["interrupted"]
     assert "sensorium runs resume" in sensorium("runs", "show", "last").out
     assert sensorium("runs", "resume", "last").code == 6
     assert sensorium("runs", "resume", "last", "--approve").code == 0
+
+
+def test_a_run_that_cannot_be_read_is_listed_with_what_is_wrong(sensorium: Command, project: Path, home: Path) -> None:
+    run = paused(sensorium)
+    database = open_database(home / "runs.sqlite")
+    database.execute("UPDATE sensorium_runs SET start = ?, report = ?", (b"{}", b"{"))
+    database.close()
+    ended = sensorium("runs", "list")
+    assert (ended.code, f"what is kept of run {run} is damaged" in ended.out) == (0, True)
+    (listed,) = run_of(sensorium, "runs", "list")["runs"]
+    assert (listed["run"], listed["seconds"], listed["trouble"] in ended.out) == (run, None, True)
+    assert sensorium("runs", "show", run).code == 2
 
 
 def test_a_run_that_waits_is_kept_by_a_collection(sensorium: Command, project: Path) -> None:
@@ -390,11 +405,16 @@ def test_in_chat_a_call_that_acts_is_asked_for(project: Path, home: Path, typed:
     assert code == 0
 
 
+def command(arguments: list[str], terminal: int) -> subprocess.Popen[bytes]:
+    """The command line in a process of its own, at a terminal."""
+    words = [sys.executable, "-c", "from sensorium.cli import main; main()", *arguments]
+    return subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)
+
+
 def at_terminal(arguments: list[str], lines: list[str]) -> tuple[int, str]:
     """How a command ended, and all that was to be seen, where a person types a line whenever one is asked for."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", "from sensorium.cli import main; main()", *arguments]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+    with command(arguments, theirs) as process:
         os.close(theirs)
         said = ""
         for line in lines:
