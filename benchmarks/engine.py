@@ -1,4 +1,6 @@
-"""What the engine costs beside the bare functional API, and how soon nodes begin: `python benchmarks/engine.py`.
+"""What the engine costs beside the bare functional API, and how soon nodes begin.
+
+    python benchmarks/engine.py [--dags N]
 
 Both sides use the same SQLite settings and run by turns, so that a busy machine troubles both alike.
 """
@@ -9,6 +11,7 @@ import os
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
+import argparse
 import asyncio
 import random
 import sqlite3
@@ -26,8 +29,10 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.func import entrypoint, task
 from report import Figure, report
 
-from sensorium.events import RunId
+from sensorium.events import Event, NodeFinished, NodeStarted, RunId
+from sensorium.graph import RunOptions
 from sensorium.graph.leaf import CallContext, call_tool
+from sensorium.graph.lineage import Lineage
 from sensorium.host.contract import Binding, Done, HostEvent, WorkerState
 from sensorium.parts import Image, Number, Value
 from sensorium.spec.graph import GraphSpec, NodeSpec
@@ -35,7 +40,7 @@ from sensorium.testing import Scratch
 
 NUM_NODES = 100
 ROUNDS = 15
-NUM_DAGS = 8
+NUM_DAGS = 200
 PICTURE_BYTES = 4 << 20
 
 
@@ -78,9 +83,19 @@ def project(folder: Path) -> Scratch:
 # What a node costs
 
 
-def chain(made: Scratch, tool: str = "pass", port: str = "value", kind: str = "number", length: int = NUM_NODES) -> Any:
+def chain(
+    made: Scratch,
+    tool: str = "pass",
+    port: str = "value",
+    kind: str = "number",
+    length: int = NUM_NODES,
+    **further: Any,
+) -> Any:
     wires = [f"${port}", *(f"$n{index}.{port}" for index in range(length - 1))]
-    nodes = {f"n{i}": NodeSpec.model_validate({"tool": tool, "with": {port: wire}}) for i, wire in enumerate(wires)}
+    nodes = {
+        f"n{i}": NodeSpec.model_validate({"tool": tool, "with": {port: wire}, **further})
+        for i, wire in enumerate(wires)
+    }
     outputs = {port: f"$n{length - 1}.{port}"}
     return made.graph(GraphSpec(name=f"chain-{tool}", inputs={port: kind}, nodes=nodes, outputs=outputs))
 
@@ -118,6 +133,9 @@ async def bare_chain(database: Path) -> None:
 async def overhead(folder: Path) -> dict[str, float]:
     made = project(folder)
     graph = chain(made)
+    await bare_chain(folder / "bare.sqlite")
+    open_file = sqlite3.connect(folder / "bare.sqlite")  # the engine holds its file open too
+    open_file.execute("SELECT count(*) FROM checkpoints").fetchall()
     ours: list[float] = []
     bare: list[float] = []
     kept: list[float] = []
@@ -132,6 +150,7 @@ async def overhead(folder: Path) -> dict[str, float]:
         await graph.arun(value=number * 1000)
         kept.append(time.perf_counter() - began)
     await made.close()
+    open_file.close()
     return {
         "bare_ms": statistics.median(bare[1:]) / NUM_NODES * 1e3,
         "ours_ms": statistics.median(ours[1:]) / NUM_NODES * 1e3,
@@ -195,12 +214,12 @@ async def ours_s(made: Scratch, dag: list[tuple[float, list[int]]], number: int)
     return time.perf_counter() - began
 
 
-async def makespans(folder: Path, shortest_s: float, longest_s: float) -> dict[str, float]:
+async def makespans(folder: Path, num_dags: int, shortest_s: float, longest_s: float) -> dict[str, float]:
     made = project(folder)
     lots = random.Random(7)
     over_path: list[float] = []
     over_asyncio: list[float] = []
-    for number in range(NUM_DAGS + 1):
+    for number in range(num_dags + 1):
         dag = random_dag(lots, shortest_s, longest_s)
         plain_s = await plain_asyncio_s(dag)
         here_s = await ours_s(made, dag, number)
@@ -208,6 +227,34 @@ async def makespans(folder: Path, shortest_s: float, longest_s: float) -> dict[s
         over_asyncio.append(here_s / plain_s)
     await made.close()
     return {"critical_path": statistics.mean(over_path[1:]), "plain_asyncio": statistics.mean(over_asyncio[1:])}
+
+
+async def lateness(folder: Path) -> float:
+    """Seconds from when a quick node has ended until the node behind it begins, while a slow one goes on beside it."""
+    made = project(folder)
+    graph = made.graph("""
+        name: barrier
+        inputs: {value: number}
+        nodes:
+          slow:  {tool: wait, with: {value: $value, seconds: 0.5}}
+          quick: {tool: wait, with: {value: $value, seconds: 0.05}}
+          late:  {tool: wait, with: {value: $quick.value, seconds: 0.05}}
+          both:  {tool: wait, with: {value: $slow.value, seconds: 0.01, after0: $late.value}}
+        outputs: {value: $both.value}
+    """)
+    taken: list[float] = []
+    for number in range(ROUNDS):
+        seen: dict[str, float] = {}
+
+        def see(event: Event, seen: dict[str, float] = seen) -> None:
+            if isinstance(event, NodeStarted | NodeFinished):
+                seen[f"{type(event).__name__} {event.node}"] = time.perf_counter()
+
+        await graph.arun(value=number, options=RunOptions(on_event=see))
+        assert seen["NodeFinished late"] < seen["NodeFinished slow"]
+        taken.append(seen["NodeStarted late"] - seen["NodeFinished quick"])
+    await made.close()
+    return max(taken)
 
 
 # What pictures of 4 MB cost
@@ -238,7 +285,7 @@ async def pictures(folder: Path) -> dict[str, float]:
 
 async def hit(made: Scratch, image: Image, run: RunId) -> float:
     """Seconds to find a result that is kept."""
-    context = CallContext(run, "hit", made, lambda event: None, asyncio.Semaphore(1))
+    context = CallContext(run, "hit", made, lambda event: None, asyncio.Semaphore(1), Lineage(run))
     times: list[float] = []
     for _ in range(20):
         began = time.perf_counter()
@@ -248,12 +295,13 @@ async def hit(made: Scratch, image: Image, run: RunId) -> float:
     return statistics.median(times)
 
 
-def main() -> None:
+def main(num_dags: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         cost = asyncio.run(overhead(home / "overhead"))
-        long = asyncio.run(makespans(home / "long", 0.08, 0.24))
-        short = asyncio.run(makespans(home / "short", 0.02, 0.06))
+        long = asyncio.run(makespans(home / "long", num_dags, 0.08, 0.24))
+        short = asyncio.run(makespans(home / "short", num_dags, 0.02, 0.06))
+        late_s = asyncio.run(lateness(home / "late"))
         large = asyncio.run(pictures(home / "pictures"))
     report(
         "engine",
@@ -261,9 +309,11 @@ def main() -> None:
             Figure("node over bare functional API", cost["ratio"], 1.25, unit="x"),
             Figure("makespan over critical path, 80-240 ms nodes", long["critical_path"], 1.05, unit="x"),
             Figure("makespan over plain asyncio, 20-60 ms nodes", short["plain_asyncio"], 1.05, unit="x"),
+            Figure("a node behind a quick one, beside a slow one, begins late by", late_s * 1e3, 20, unit="ms"),
             Figure("checkpoint of a node with a 4 MB picture", large["checkpoint_bytes"], 4096, unit="bytes"),
             Figure("a kept result on a 4 MB picture", large["hit_ms"], 5, unit="ms"),
         ],
+        dags=num_dags,
         node_ms=cost["ours_ms"],
         bare_node_ms=cost["bare_ms"],
         kept_node_ms=cost["kept_ms"],
@@ -273,4 +323,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dags", type=int, default=NUM_DAGS, help="how many random graphs, of either kind")
+    main(parser.parse_args().dags)

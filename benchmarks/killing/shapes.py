@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
@@ -159,7 +160,7 @@ class _LoggedModel(ScriptedModel):
         self._note = note
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
-        mark = f"ask {msgspec.json.encode(ask).hex()}"
+        mark = f"ask {hashlib.sha256(msgspec.json.encode(ask)).hexdigest()[:12]}"
         self._note("begin", mark)
         async for event in super().ask(ask):
             if isinstance(event, Reply):

@@ -45,6 +45,7 @@ class SqliteDatabase:
         self._tables: list[str] = []
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._beside: dict[Path, sqlite3.Connection] = {}
 
     @property
     def place(self) -> str:
@@ -112,12 +113,32 @@ class SqliteDatabase:
             self.execute("VACUUM")
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def close(self) -> None:
-        """Lets go of the file."""
+    def beside(self, name: str) -> Path:
+        """Another file in the same directory, for whoever has tables of its own; made unless it is there.
+
+        It is held open until this is closed: whoever closes a file as the last moves its whole log into it, and a run
+        that ends would wait for the disk.
+
+        Raises:
+            sqlite3.Error: The file is no database, or cannot be written.
+            OSError: Its directory cannot be made.
+        """
+        path = self.path.with_name(name)
+        make_database(path)
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            if path not in self._beside:
+                self._beside[path] = sqlite3.connect(path, timeout=_PATIENCE_S, check_same_thread=False)
+                self._beside[path].execute("SELECT count(*) FROM sqlite_master").fetchall()
+        return path
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        with self._lock:
+            for connection in (self._connection, *self._beside.values()):
+                if connection is not None:
+                    connection.close()
+            self._connection = None
+            self._beside.clear()
 
     def _at_once(self, statement: str, values: Sequence[Any]) -> list[Row] | None:
         """The rows; None where somebody else is writing just now."""

@@ -29,7 +29,6 @@ from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableTy
 
 from sensorium.database import Database, SqliteDatabase
 from sensorium.database.opening import import_for_postgres
-from sensorium.database.sqlite import make_database
 from sensorium.errors import OperatorError
 from sensorium.graph.flow import Flow
 
@@ -155,8 +154,7 @@ def _saver(database: Database) -> AbstractAsyncContextManager[BaseCheckpointSave
 @asynccontextmanager
 async def _sqlite_saver(database: SqliteDatabase, serde: JsonPlusSerializer) -> AsyncGenerator[AsyncSqliteSaver]:
     """A saver whose connection is closed before the loop is, even where opening or closing it is interrupted."""
-    path = database.path.with_name("langgraph.sqlite")
-    make_database(path)
+    path = database.beside("langgraph.sqlite")
     opening = asyncio.ensure_future(_open(path, serde))
     try:
         saver = await asyncio.shield(opening)

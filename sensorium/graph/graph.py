@@ -28,7 +28,6 @@ from sensorium.spec.graph import GraphSpec
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import PortType
 from sensorium.spec.read import GraphSource
-from sensorium.spec.write import to_yaml
 
 __all__ = ["Graph"]
 
@@ -77,7 +76,7 @@ class Graph:
 
     def to_yaml(self) -> str:
         """The graph as the text of a graph file."""
-        return to_yaml(self.spec)
+        return self.checked.text
 
     def mermaid(self, result: Result | None = None) -> str:
         """The graph as a mermaid flowchart; with a result, how each node ended and how long it took."""

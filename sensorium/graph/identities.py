@@ -15,11 +15,12 @@ from sensorium.spec.write import to_yaml
 __all__ = ["changes", "identities_of"]
 
 
-async def identities_of(spec: GraphSpec, services: Services) -> dict[str, str]:
+async def identities_of(spec: GraphSpec, text: str, services: Services) -> dict[str, str]:
     """Digests of the graph and of everything that it may call, of their checkpoints, devices and environments.
 
     Args:
         spec: The run's graph.
+        text: The same, as the text of a graph file.
         services: What the run may use.
 
     Returns:
@@ -27,10 +28,10 @@ async def identities_of(spec: GraphSpec, services: Services) -> dict[str, str]:
         such as weights that were never pulled, has none.
     """
     catalogue = services.catalogue
-    identities = {f"graph {spec.name}": _graph(spec)}
+    identities = {f"graph {spec.name}": _digest(text)}
     for kind, name in dict.fromkeys(_reached(spec, catalogue, {spec.name})):
         if kind == "graph":
-            identities[f"graph {name}"] = _graph(catalogue.graphs[name].spec)
+            identities[f"graph {name}"] = _digest(to_yaml(catalogue.graphs[name].spec))
         elif kind == "agent":
             identities |= await _agent(catalogue.agents[name], services)
         else:
@@ -62,8 +63,8 @@ def _reached(spec: GraphSpec, catalogue: Catalogue, seen: set[str]) -> Iterator[
                 yield from _reached(catalogue.graphs[name].spec, catalogue, seen)
 
 
-def _graph(spec: GraphSpec) -> str:
-    return hashlib.sha256(to_yaml(spec).encode()).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def _agent(entry: AgentEntry, services: Services) -> dict[str, str]:

@@ -32,7 +32,6 @@ from sensorium.graph.watch import Watch, observers, reports, told
 from sensorium.parts import Value, encode_values
 from sensorium.runs import Beginning
 from sensorium.spec.checked import Checked
-from sensorium.spec.write import to_yaml
 
 __all__ = ["carry_out_run", "chosen_run_id", "new_run_id"]
 
@@ -97,7 +96,7 @@ class _Run:
         run, approver = self.lineage.run, self.options.approver
         context = CallContext(run, "", self.services, watch.see, gate, self.lineage, approver=approver)
         spec = self.checked.source.spec
-        identities = await identities_of(spec, self.services)
+        identities = await identities_of(spec, self.checked.text, self.services)
         await self.services.runs.begin(run, spec.name, self._beginning(identities), encode_values(dict(inputs)))
         changed = () if self.before is None else changes(self.before.identities, identities)
         watch.see(RunStarted(run, spec.name, changed))
@@ -124,7 +123,7 @@ class _Run:
     def _beginning(self, identities: dict[str, str]) -> Beginning:
         source, lineage = self.checked.source, self.lineage
         return Beginning(
-            text=to_yaml(source.spec),
+            text=self.checked.text,
             path=_written(Path(source.path)) if source.path else "",
             project=None if self.services.folder is None else _written(self.services.folder),
             profile=self.services.profile_name,

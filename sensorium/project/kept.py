@@ -194,7 +194,8 @@ async def look_at(door: Project, record: RunRecord, folder: Path | None, profile
     before, now, trouble = record.beginning().identities, None, None
     try:
         own = project_of(record, folder, profile)
-        now = await identities_of(graph_of(own, record).spec, own)
+        graph = graph_of(own, record)
+        now = await identities_of(graph.spec, graph.to_yaml(), own)
     except (AuthorError, CallerError) as error:
         trouble = str(error)
     return RunDetails(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from sensorium.errors import AuthorError, Fault
@@ -15,6 +16,7 @@ from sensorium.spec.graph import NodeSpec
 from sensorium.spec.ports import PortType, Signature
 from sensorium.spec.read import GraphSource
 from sensorium.spec.wires import Condition, NodeWire, Wire
+from sensorium.spec.write import to_yaml
 
 __all__ = [
     "CalleeKind",
@@ -147,7 +149,7 @@ class CheckedNode:
         return tuple(port for port, type_ in self.signature.inputs.items() if not type_.is_optional)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checked:
     """A graph after the checker has read it."""
 
@@ -163,6 +165,15 @@ class Checked:
     """By name, in the order of the file."""
     outputs: Mapping[str, WireFeed]
     """Where each output of the graph comes from: `NodeWire` or `InputWire`."""
+
+    @cached_property
+    def text(self) -> str:
+        """The graph as the text of a graph file.
+
+        Raises:
+            AuthorError: The graph was built in Python with values that a file cannot hold.
+        """
+        return to_yaml(self.source.spec)
 
     def require(self) -> Checked:
         """Itself, when nothing is wrong.
