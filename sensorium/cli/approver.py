@@ -47,22 +47,25 @@ class TerminalApprover:
     async def ask(self, question: Question) -> Verdict:
         """What the person says; see `sensorium.graph.Approver`."""
         async with self._one_at_a_time:
-            self._watcher.make_way()
-            termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before a question does not answer it
-            _say(f"? {question.node} wants to call {question.callee} with")
-            for name, value in question.inputs.items():
-                if value is not None:
-                    _say(_given(name, value))
-            return await self._verdict(question, {})
+            with self._watcher.standing_still():
+                return await self._asked(question)
+
+    async def _asked(self, question: Question) -> Verdict:
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before a question does not answer it
+        _say(f"? {question.node} wants to call {question.callee} with")
+        for name, value in question.inputs.items():
+            if value is not None:
+                _say(_given(name, value))
+        return await self._verdict(question, {})
 
     async def _verdict(self, question: Question, changed: dict[str, Value]) -> Verdict:
         while True:
-            line = await _line(f"call {question.callee}? [y/n/NAME=VALUE/?] ", question)
+            line = await self._line(f"call {question.callee}? [y/n/NAME=VALUE/?] ", question)
             match line.lower():
                 case "y" | "yes":
                     return Verdict(True, inputs=dict(changed))
                 case "n" | "no":
-                    return Verdict(False, await _line("why? (Enter for no reason) ", question))
+                    return Verdict(False, await self._line("why? (Enter for no reason) ", question))
                 case _ if "=" in line:
                     self._change(line, question, changed)
                 case _:
@@ -78,26 +81,25 @@ class TerminalApprover:
             changed[name] = value
             _say(_given(name, value))
 
+    async def _line(self, prompt: str, question: Question) -> str:
+        """A line of text that the person types, waited for while the event loop goes on.
 
-async def _line(prompt: str, question: Question) -> str:
-    """A line of text that the person types, waited for while the event loop goes on.
-
-    Raises:
-        PausedError: The person ended the input.
-    """
-    while True:
-        _say(prompt, is_prompt=True)
-        typed = await _typed()
-        if not typed:
-            _say("")
-            raise PausedError(
-                f"{question.node} waits for an approval of {question.callee}; `sensorium runs resume {question.run}` "
-                "asks again"
-            )
-        try:
-            return plain.decode_text(typed).strip()
-        except CallerError as error:
-            _say(f"sensorium: the line {error}")
+        Raises:
+            PausedError: The person ended the input.
+        """
+        while True:
+            with self._watcher.asking(prompt):
+                typed = await _typed()
+            if not typed:
+                _say("")
+                raise PausedError(
+                    f"{question.node} waits for an approval of {question.callee}; "
+                    f"`sensorium runs resume {question.run}` asks again"
+                )
+            try:
+                return plain.decode_text(typed).strip()
+            except CallerError as error:
+                _say(f"sensorium: the line {error}")
 
 
 async def _typed() -> bytes:
@@ -134,5 +136,5 @@ def _seen(sign: str) -> str:
     return sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
 
 
-def _say(line: str, *, is_prompt: bool = False) -> None:
-    typer.echo(line, err=True, nl=not is_prompt)
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

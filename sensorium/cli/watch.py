@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import TracebackType
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -49,6 +52,7 @@ class Watcher:
         self._trace = trace
         self._calls_only = calls_only
         self._prompts = prompts or ShownPrompts()
+        self._question = ""
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(),
@@ -75,6 +79,27 @@ class Watcher:
     def make_way(self) -> None:
         """Takes the moving lines away, for text that streams to where they stand: they would wipe it out."""
         self._progress.stop()
+
+    @contextmanager
+    def standing_still(self) -> Generator[None]:
+        """While a person is asked no line moves; those that moved before do so again afterwards."""
+        moved = self._progress.live.is_started
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            if moved:
+                self._progress.start()
+
+    @contextmanager
+    def asking(self, question: str) -> Generator[None]:
+        """While a line is typed behind a question: what is told meanwhile stands above it, and it is asked again."""
+        self._question = question
+        typer.echo(question, err=True, nl=False)
+        try:
+            yield
+        finally:
+            self._question = ""
 
     def see(self, event: Event) -> None:
         """Shows one event."""
@@ -120,10 +145,8 @@ class Watcher:
             case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
                 heading, told, rest = self._prompts.lines(node, model, prompt)
                 same = f"[dim]{escape(told)}[/dim]\n" if told else ""
-                self._console.print(
-                    f"[dim]{escape(heading)}[/dim]\n{same}{escape(rest)}\n[dim]---[/dim]",
-                    soft_wrap=True,  # as it is sent, wherever the terminal ends
-                )
+                # soft_wrap: as it is sent, wherever the terminal ends
+                self._print(f"[dim]{escape(heading)}[/dim]\n{same}{escape(rest)}\n[dim]---[/dim]", soft_wrap=True)
             case _:
                 pass
 
@@ -134,7 +157,14 @@ class Watcher:
 
     def _say(self, line: str) -> None:
         if not self._quiet:
-            self._console.print(line)
+            self._print(line)
+
+    def _print(self, text: str, *, soft_wrap: bool = False) -> None:
+        if self._question:
+            typer.echo("", err=True)
+        self._console.print(text, soft_wrap=soft_wrap)
+        if self._question:
+            typer.echo(self._question, err=True, nl=False)
 
 
 def _bare(message: str, callee: str) -> str:
