@@ -151,7 +151,8 @@ def remove(
         print_json({"removed": [{"run": run, "results": count} for run, count in removed.items()]})
         return
     for run, count in removed.items():
-        typer.echo(f"{run}: {count} results; `sensorium store gc` frees what nothing else refers to")
+        results = "1 result" if count == 1 else f"{count} results"
+        typer.echo(f"{run}: {results}; `sensorium store gc` frees what nothing else refers to")
 
 
 def _answer(approve: bool, refuse: bool, nodes: list[str], why: str, pairs: list[str], store: Store) -> Answer | None:

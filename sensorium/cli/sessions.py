@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,5 +67,6 @@ def print_sessions(found: Sequence[SessionSummary]) -> None:
     for summary in found:
         weight = size(summary.bytes + summary.media_bytes)
         begins = summary.trouble or summary.first_words
-        table.add_row(summary.name, str(summary.turns), str(summary.attachments), weight, summary.last_used, begins)
+        used = datetime.fromisoformat(summary.last_used).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(summary.name, str(summary.turns), str(summary.attachments), weight, used, begins)
     Console(highlight=False, markup=False).print(table if found else "no conversation was kept")

@@ -41,9 +41,10 @@ _HELP = """/help           this
 /attach FILE    a picture or a sound to talk about
 /take           talk about the picture and the sound of the last answer
 /save NAME      keep this conversation under a name
-/resume [NAME]  go on with a conversation that was kept; without a name, show which there are
+/resume [NAME]  go on with a conversation that was kept; without a name, show
+                which there are
 /clear          start anew
-/quit           end (so does Ctrl-D); Ctrl-C stops the answer that is being given"""
+/quit           end (so does Ctrl-D); Ctrl-C stops an answer that is being given"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

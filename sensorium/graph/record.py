@@ -45,7 +45,10 @@ def result_of(record: RunRecord, place: BlobPlace) -> Result:
     """
     end = record.end
     if end is None:
-        raise CallerError(f"run {record.run} has not ended; `sensorium runs resume {record.run}` goes on with it")
+        raise CallerError(
+            f"run {record.run} has not ended; wait until it does or, where its process died, go on with it by "
+            f"`sensorium runs resume {record.run}`"
+        )
     try:
         report = msgspec.json.decode(end.report, type=_Report)
         types = {port: PortType.parse(kind) for port, kind in report.types.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,13 @@ class Result:
         if port not in self.outputs:
             raise KeyError(f"no output {port!r}; {meant(port, self.outputs, 'the outputs are')}")
         return self.outputs[port]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outputs)
+
+    def keys(self) -> KeysView[str]:
+        """Names of the outputs, so that `dict(result)` holds them."""
+        return self.outputs.keys()
 
     def __getattr__(self, port: str) -> Any:
         outputs: Mapping[str, Value] = self.__dict__.get("outputs", {})

@@ -45,8 +45,27 @@ nodes:
 outputs: {first: $first.text, sent: $send.text}
 """
 TWICE = PUBLISH.replace("publish", "twice").replace(
-    "outputs: {", "  too: {tool: shout, with: {text: $words}, approve: true}\noutputs: {too: $too.text, "
+    "outputs: {", "  too: {tool: shout, with: {text: $first.text}, approve: true}\noutputs: {too: $too.text, "
 )
+WAITING = {
+    "tools/wait/tool.yaml": "{name: wait, about: Reads words, inputs: {pipe: text}, outputs: {text: text}}",
+    "tools/wait/worker.py": """
+class Wait:
+    def setup(self, checkpoints, device): ...
+    def run(self, batch):
+        return [{"text": open(call["pipe"]).read()} for call in batch]
+    def close(self): ...
+""",
+    "graphs/meanwhile.yaml": """
+sensorium: 1
+name: meanwhile
+inputs: {words: text, pipe: text}
+nodes:
+  slow: {tool: wait, with: {pipe: $pipe}}
+  send: {tool: shout, with: {text: $words}, approve: true}
+outputs: {slow: $slow.text, sent: $send.text}
+""",
+}
 KEEP = """
 sensorium: 1
 name: keep
@@ -140,7 +159,7 @@ def test_where_several_ask_the_answer_names_one(sensorium: Command, project: Pat
     ended = sensorium("runs", "resume", run, "--approve")
     assert (ended.code, "asks 2 questions" in ended.err) == (2, True)
     ended = sensorium("runs", "resume", run, "--approve", "--node", "too")
-    assert (ended.code, "too: HEY!\n" in ended.out) == (6, True)
+    assert (ended.code, "too: HEY!!\n" in ended.out) == (6, True)
     assert sensorium("runs", "resume", run, "--approve").code == 0
 
 
@@ -231,6 +250,8 @@ def test_a_run_is_drawn_with_its_times(sensorium: Command, project: Path) -> Non
 def test_runs_are_removed_all_or_none(sensorium: Command, project: Path) -> None:
     run = paused(sensorium)
     assert sensorium("runs", "rm", run, "nobody").code == 2
+    assert sensorium("runs", "rm", run).out.startswith(f"{run}: 1 result; ")
+    run = paused(sensorium)
     assert run_of(sensorium, "runs", "rm", run)["removed"] == [{"run": run, "results": 1}]
     assert sensorium("runs", "list").out == "no run was kept\n"
     assert sensorium("runs", "show", run).code == 2
@@ -313,6 +334,8 @@ def test_a_run_whose_process_died_is_shown_as_interrupted(sensorium: Command, pr
     os.close(ours)
     listed = run_of(sensorium, "runs", "list")["runs"]
     assert [run["status"] for run in listed] == ["interrupted"]
+    ended = sensorium("graph", "--run", "last")
+    assert (ended.code, "wait until it does or, where its process died" in ended.err) == (2, True)
     assert "sensorium runs resume" in sensorium("runs", "show", "last").out
     assert sensorium("runs", "resume", "last").code == 6
     assert sensorium("runs", "resume", "last", "--approve").code == 0
@@ -355,6 +378,25 @@ def test_a_run_that_waits_is_kept_by_a_collection(sensorium: Command, project: P
 def test_a_person_at_the_terminal_is_asked(project: Path, home: Path, typed: list[str], code: int, out: str) -> None:
     ended, screen = at_terminal(["run", "publish", "words=hey"], typed)
     assert (ended, out in screen) == (code, True), screen
+
+
+@pytest.mark.slow
+def test_what_ends_while_a_person_is_asked_leaves_the_question_below_it(project: Path, home: Path) -> None:
+    for path, text in WAITING.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    os.mkfifo(project / "pipe")
+    ours, theirs = pty.openpty()
+    with command(["run", "meanwhile", "words=hey", f"pipe={project / 'pipe'}"], theirs) as process:
+        os.close(theirs)
+        assert "send wants to call" in said_until(ours, r"\] $")
+        (project / "pipe").write_text("late")
+        said = said_until(ours, r"\] $")
+        assert re.fullmatch(r"\r\n✓ slow tool wait, \d+\.\d s\r\ncall tool shout\? \[y/n/NAME=VALUE/\?\] ", said)
+        os.write(ours, b"y\n")
+        assert "slow: late" in said_until(ours, None)
+        assert process.wait(30) == 0
+    os.close(ours)
 
 
 @pytest.mark.slow

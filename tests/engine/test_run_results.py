@@ -64,6 +64,8 @@ def test_outputs_are_attributes_and_items() -> None:
         _ = result.anwser
     with pytest.raises(KeyError, match="no output 'other'"):
         _ = result["other"]
+    assert dict(result) == {"answer": Text("yes"), "status": Text("fine")}
+    assert ("answer" in result, "other" in result) == (True, False)
 
 
 def test_media_are_written_as_files_and_named_in_json(store: Store, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,12 @@ def test_a_damaged_session_is_listed_with_its_trouble_and_can_be_removed(
     assert sensorium("sessions", "list").out == "no conversation was kept\n"
 
 
+def test_help_fits_a_terminal(sensorium: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = talk(sensorium, monkeypatch, b"/help\n")
+    assert "/take" in out
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
 def test_the_one_that_was_used_last_is_listed_first(sensorium: Command, home: Path, project: Path) -> None:
     for second, name in enumerate(["old", "new", "middle"]):
         open_session(home, name).add([])
@@ -196,6 +203,8 @@ def test_the_one_that_was_used_last_is_listed_first(sensorium: Command, home: Pa
     rows = json.loads(sensorium("sessions", "list", "--json").out)["sessions"]
     assert [row["name"] for row in rows] == ["new", "middle", "old"]
     assert rows[0]["last_used"] == "1970-01-01T00:50:00+00:00"
+    here = datetime.fromtimestamp(3_000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    assert here in sensorium("sessions", "list").out
 
 
 SHOWN = """
