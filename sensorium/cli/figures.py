@@ -1,4 +1,4 @@
-"""The figures of a run as a table on standard error: what each node took, called and moved."""
+"""The figures of a run as a table: what each node took, called and moved."""
 
 from __future__ import annotations
 
@@ -33,9 +33,14 @@ class _Row(NamedTuple):
     bytes: str
 
 
-def print_figures(result: Result) -> None:
-    """A line for each node, and under it what there is to say of why. A name that is too long goes on below."""
-    console = Console(stderr=True, highlight=False)
+def print_figures(result: Result, *, on_output: bool = False) -> None:
+    """A line for each node, and under it what there is to say of why. A name that is too long goes on below.
+
+    Args:
+        result: What is shown.
+        on_output: Whether on standard output, where the table is what was asked for; else on standard error.
+    """
+    console = Console(stderr=not on_output, highlight=False)
     rows = [_row(report) for report in result.nodes]
     total = _Row("run", result.graph, result.status, _seconds(result.seconds), _calls(_top_nodes(result)), "")
     widths = _widths([_Row(*_HEADING), *rows, total], console.width)

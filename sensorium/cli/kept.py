@@ -54,7 +54,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
 
 
 def print_details(details: RunDetails) -> None:
-    """Everything that is kept of a run: on standard output, its nodes to standard error."""
+    """Everything that is kept of a run."""
     summary, beginning = details.summary, details.record.beginning()
     typer.echo(f"run      {summary.run}")
     typer.echo(f"graph    {summary.graph}" + (f"  {beginning.path}" if beginning.path else ""))
@@ -71,7 +71,7 @@ def print_details(details: RunDetails) -> None:
     _print_values("inputs", details.inputs)
     if details.result is not None:
         _print_values("outputs", details.result.outputs)
-        print_figures(details.result)
+        print_figures(details.result, on_output=True)
     for line in (*_questions(details), *_ways_on(details)):
         typer.echo(line)
 

@@ -434,6 +434,22 @@ outputs: {answer: $think.answer}
 }
 
 
+def test_the_agent_of_the_docs_asks_unless_its_profile_allows_it(sensorium: Command, project: Path) -> None:
+    docs = ROOT / "docs/agents.md"
+    quiet = snippet("sensorium.yaml", docs)
+    for path, text in {
+        "sensorium.yaml": quiet,
+        "tools/shout/tool.yaml": f"{TOOL}effects: true\n",
+        "agents/crier/agent.yaml": snippet("agent.yaml", docs),
+        "agents/crier/prompt.md": snippet("prompt.md", docs),
+    }.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    assert sensorium("run", "crier", "request=Cry dinner").code == 6
+    (project / "sensorium.yaml").write_text(quiet.replace("quiet:\n", "quiet:\n    allow: [shout]\n"))
+    assert sensorium("run", "crier", "request=Cry dinner", "--fresh").out == "answer: It is cried.\n"
+
+
 @pytest.mark.parametrize(("typed", "said"), [("y", "It is said."), ("n", "a person refused shout")])
 @pytest.mark.slow
 def test_in_chat_a_call_that_acts_is_asked_for(project: Path, home: Path, typed: str, said: str) -> None:
