@@ -247,16 +247,12 @@ class Runs:
             yield from (_record(row[1:]) for row in rows)
             last = rows[-1][0]
 
-    def values(self) -> Iterator[tuple[RunId, bytes]]:
-        """All that runs refer to, as `sensorium.parts.encode_values` writes it, with the run.
+    def asked_values(self) -> Iterator[tuple[RunId, bytes]]:
+        """All that people were asked about or gave, as `sensorium.parts.encode_values` writes it, with the run.
 
         Raises:
             OperatorError: The database cannot be read.
         """
-        for record in self.read():
-            yield record.run, record.inputs
-            if record.end is not None:
-                yield record.run, record.end.outputs
         for run, inputs, changed in self._database.execute(_ALL_QUESTIONS):
             yield RunId(run), _bytes(inputs)
             if changed is not None:
@@ -322,9 +318,11 @@ class Runs:
 
 
 def _record(row: Row) -> RunRecord:
-    """What a row says. What no version writes there is read as what is told of damage, or of a run that stopped: one
-    such row must not keep the others from being read.
-    """  # noqa: D205
+    """What a row says.
+
+    What no version writes there is read as damage that is told where it matters, or as a run that stopped: one such row
+    must not keep the others from being read.
+    """
     run, graph, status, began_s, ended_s, start, inputs, outputs, report = row
     is_known = status in get_args(RunStatus)
     end = End(status, _bytes(outputs), _bytes(report)) if is_known and report is not None else None

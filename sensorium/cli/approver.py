@@ -11,24 +11,19 @@ import typer
 
 from sensorium.admit import plain
 from sensorium.cli.inputs import read_inputs
-from sensorium.cli.values import words_of
+from sensorium.cli.values import all_words_of
 from sensorium.cli.watch import Watcher
 from sensorium.errors import CallerError, PausedError
 from sensorium.graph import Question, Verdict
 from sensorium.parts import Value
 from sensorium.store import Store
 
-__all__ = ["TerminalApprover", "can_ask"]
+__all__ = ["TerminalApprover"]
 
 _HELP = "y: call it    n: refuse    NAME=VALUE: change an input first (@FILE reads one)    Ctrl-D: leave it open"
 
 _MOST_BYTES = 4096
 """What a terminal hands over of a line at most."""
-
-
-def can_ask() -> bool:
-    """Whether a person sits at the terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 class TerminalApprover:
@@ -38,6 +33,11 @@ class TerminalApprover:
         watcher: Makes way for questions.
         store: Takes the media that the person gives.
     """
+
+    @classmethod
+    def here(cls, watcher: Watcher, store: Store) -> TerminalApprover | None:
+        """One that asks; None where no person sits at a terminal."""
+        return cls(watcher, store) if sys.stdin.isatty() and sys.stderr.isatty() else None
 
     def __init__(self, watcher: Watcher, store: Store) -> None:
         self._watcher = watcher
@@ -111,9 +111,10 @@ async def _typed() -> bytes:
 
 
 async def _piece() -> bytes:
-    """What the terminal hands over next: a line, the beginning of one where the person pressed Ctrl-D within it, or
-    nothing where the person did so before it. Never blocks, which a reader of whole lines would.
-    """  # noqa: D205
+    """What the terminal hands over next, without blocking, which a reader of whole lines would.
+
+    A line; the beginning of one where the person pressed Ctrl-D within it; nothing where that was before it.
+    """
     loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
     there = asyncio.Event()
     loop.add_reader(terminal, there.set)
@@ -125,10 +126,11 @@ async def _piece() -> bytes:
 
 
 def _given(name: str, value: Value) -> str:
-    """An input as a person may rely on it: what a model wrote can neither look like a line of its own nor move on the
-    screen.
-    """  # noqa: D205
-    lines = words_of(value).split("\n")
+    """An input, whole, as a person may rely on it.
+
+    What a model wrote can neither look like a line of its own nor move on the screen.
+    """
+    lines = all_words_of(value).split("\n")
     return f"    {name}: " + "\n      | ".join("".join(_seen(sign) for sign in line) for line in lines)
 
 

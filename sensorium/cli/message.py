@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from sensorium.cli.approver import TerminalApprover, can_ask
+from sensorium.cli.approver import TerminalApprover
 from sensorium.cli.figures import print_figures
 from sensorium.cli.numbered import next_folder
 from sensorium.cli.print_json import print_json
@@ -54,7 +54,7 @@ def answer_message(
             calls.append({"tool": event.tool, "status": event.status})
 
     with Watcher(quiet=json, trace=trace, calls_only=True) as watcher:
-        approver = TerminalApprover(watcher, store) if can_ask() and not json else None
+        approver = None if json else TerminalApprover.here(watcher, store)
         options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
         try:
             result = runner.run(conversation.turn(message, options))

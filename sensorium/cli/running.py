@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sensorium.cli.approver import TerminalApprover, can_ask
+from sensorium.cli.approver import TerminalApprover
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
 from sensorium.cli.inputs import origins, read_given
@@ -103,7 +103,7 @@ def run_and_show(
             await door.close()
 
     with exporting_spans(), Watcher(quiet=showing.quiet or showing.json, trace=showing.trace) as watcher:
-        approver = TerminalApprover(watcher, door.store) if can_ask() and not showing.json else None
+        approver = None if showing.json else TerminalApprover.here(watcher, door.store)
         how = replace(options, on_event=watcher.see, raise_on_failure=False, approver=approver)
         result = asyncio.run(once(how))
     if showing.trace:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from sensorium.admit import Admission
-from sensorium.cli.approver import TerminalApprover, can_ask
+from sensorium.cli.approver import TerminalApprover
 from sensorium.cli.blocks import print_block
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
@@ -181,7 +181,7 @@ class Talk:
                 watcher.see(event)
 
         with Watcher(trace=self._trace, calls_only=True, prompts=self._prompts) as watcher:
-            approver = TerminalApprover(watcher, self._project.store) if can_ask() else None
+            approver = TerminalApprover.here(watcher, self._project.store)
             options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
             try:
                 result = self._runner.run(self._conversation.turn(request, options))

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 from sensorium.admit import Admission
@@ -45,10 +46,11 @@ async def approved(
             approver gives no verdict.
         OperatorError: The database cannot be read or written.
     """
-    runs = context.services.runs
-    asked = await runs.asked(context.lineage.chain(context.node), _id(context, callee, inputs))
+    question = _id(context, callee, inputs)
+    asked = await context.services.runs.asked(context.lineage.chain(context.node), question)
     if asked is None or asked.verdict is None:
-        asked = await _answer(context, callee, inputs, types)
+        new = AskedQuestion(context.run, question, context.node, callee, encode_values(dict(inputs)), time.time())
+        asked = await _answered(context, new, inputs, types)
     if asked.verdict == "refused":
         raise RefusedError(f"a person refused {what}" + (f": {asked.why}" if asked.why else ""))
     return {**inputs, **_changed(asked, context)}
@@ -74,12 +76,11 @@ def _changed(asked: AskedQuestion, context: CallContext) -> dict[str, Value]:
     return changed
 
 
-async def _answer(
-    context: CallContext, callee: str, inputs: Mapping[str, Value], types: Mapping[str, PortType]
+async def _answered(
+    context: CallContext, asked: AskedQuestion, inputs: Mapping[str, Value], types: Mapping[str, PortType]
 ) -> AskedQuestion:
-    """What the person says to a question that is written down first."""
-    runs, question = context.services.runs, _id(context, callee, inputs)
-    asked = AskedQuestion(context.run, question, context.node, callee, encode_values(dict(inputs)), time.time())
+    """A question that is written down, with what the person says, which is written down too."""
+    runs, callee = context.services.runs, asked.callee
     await runs.ask(asked)
     context.emit(PersonAsked(context.run, context.node, callee, dict(inputs)))
     if context.approver is None:
@@ -89,19 +90,12 @@ async def _answer(
         )
     verdict = await _verdict(context.approver, Question(context.run, context.node, callee, inputs, types))
     admission = Admission(context.services.store)
-    changed = admit_changes(admission, verdict.inputs, types)
+    given = admit_changes(admission, verdict.inputs, types)
+    changed = encode_values(given) if given else None
     why = str(admission.admit(verdict.why, _WORDS, name="why"))
-    await runs.answer(
-        context.run,
-        question,
-        is_approved=verdict.is_approved,
-        why=why,
-        changed=encode_values(changed) if changed else None,
-    )
-    context.emit(PersonAnswered(context.run, context.node, callee, verdict.is_approved, why, changed))
-    found = await runs.asked((context.run,), question)
-    assert found is not None, "it was just answered"
-    return found
+    await runs.answer(context.run, asked.question, is_approved=verdict.is_approved, why=why, changed=changed)
+    context.emit(PersonAnswered(context.run, context.node, callee, verdict.is_approved, why, given))
+    return replace(asked, verdict="approved" if verdict.is_approved else "refused", why=why, changed=changed)
 
 
 async def _verdict(approver: Approver, question: Question) -> Verdict:

@@ -69,8 +69,10 @@ async def carry_out_run(
     run = chosen_run_id(options)
     with services.results.going_on(run):
         record = services.runs.find(run) if options.run is not None else None
-        if must_go_on:
-            record = require_resumable(services.runs.require(run))
+        if must_go_on and record is None:
+            raise CallerError(f"run {run} was removed meanwhile; start a new run")
+        if must_go_on and record is not None:
+            require_resumable(record)
         known = None if record is None else require_graph(record, checked.source.spec.name).beginning()
         if fork is not None and known is not None:
             raise CallerError(f"run {run} is there already, and a fork is a new one; leave `run` out of the options")

@@ -55,9 +55,11 @@ def save_outputs(outputs: Mapping[str, Value], folder: Path) -> dict[str, Saved]
 
 
 def describe(value: Value, kind: PortType, saved: Saved | None) -> dict[str, Any] | None:
-    """An output as JSON. Media are named by the files in `saved`, or by those in the store where it is None; a file
-    that is gone from there is null.
-    """  # noqa: D205
+    """An output as JSON.
+
+    Media are named by the files in `saved`, or by those in the store where it is None; a file that is gone from there
+    is null.
+    """
     if value is None:
         return None
     if isinstance(value, tuple):

@@ -36,7 +36,8 @@ async def answer(door: Project, record: RunRecord, given: Answer) -> None:
 
     Raises:
         CallerError: The run asks nothing, goes on just now, or asks of several nodes and none was named; a named node
-            asks nothing; a change does not fit, or what is kept of the run is damaged. Nothing was written.
+            asks nothing; a change does not fit, or what is kept of the run is damaged: nothing was written. Or somebody
+            else answered one of the questions in this moment.
         OperatorError: The database cannot be read or written.
     """
     if door.results.is_going_on(record.run):

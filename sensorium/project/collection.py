@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sensorium.database import Database
 from sensorium.errors import CallerError, OperatorError
@@ -159,23 +160,20 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
         roots = sweep.held() | _roots(place.home)
         chosen = choose(shelves.blobs, holdings, roots, before_s=now_s - limit.older_than_s, max_bytes=limit.max_bytes)
         going = {digest: shelves.blobs[digest] for digest in chosen.blobs}
-        dropped = {RunId(run): 0 for run in chosen.runs}
-        trouble = None
         if dry_run:
             free = sweep.free_leftovers([place.store.root / name for name in shelves.leftovers])
             shelves.leftovers = {path.name: shelves.leftovers[path.name] for path in free}
+            gone = _Gone(going, {RunId(run): 0 for run in chosen.runs})
         else:
             shelves.leftovers = _remove_rest(place.store.root, sweep, shelves)
             referred = frozenset[str]().union(*(holding.blobs for holding in holdings))
-            gone = _remove(place.store, sweep, {name: going[name] for name in going if name not in referred}, see)
-            dropped = drop_runs(place.database, place.results, place.runs, chosen.runs)
-            going = gone | _remove(place.store, sweep, {name: going[name] for name in going if name not in gone}, see)
-            trouble = _compacted(place.results) if any(dropped.values()) and not sweep.num_at_work else None
+            gone = _let_go(place, sweep, going, referred, chosen.runs, see)
+    going = gone.blobs
     freed = (*going.values(), *shelves.damaged.values(), *shelves.leftovers.values())
     return Collected(
         dry_run=dry_run,
-        runs=list(dropped),
-        results=None if dry_run else sum(dropped.values()),
+        runs=list(gone.runs),
+        results=None if dry_run else sum(gone.runs.values()),
         blobs=len(going),
         freed_bytes=sum(freed),
         damaged=list(shelves.damaged),
@@ -184,8 +182,29 @@ def collect(place: Place, limit: Limit, *, now_s: float, dry_run: bool, see: See
         num_at_work=sweep.num_at_work,
         left_blobs=len(shelves.blobs) - len(going),
         left_bytes=sum(shelves.blobs.values()) - sum(going.values()),
-        trouble=trouble,
+        trouble=gone.trouble,
     )
+
+
+class _Gone(NamedTuple):
+    """What a collection let go."""
+
+    blobs: dict[str, int]
+    """Bytes of each."""
+    runs: dict[RunId, int]
+    """How many results of each."""
+    trouble: str | None = None
+    """Why the database keeps the room of what went."""
+
+
+def _let_go(
+    place: Place, sweep: Sweep, going: Mapping[str, int], referred: Collection[str], runs: Sequence[str], see: See
+) -> _Gone:
+    """Removes blobs that nothing refers to, then runs, then the blobs that only they referred to."""
+    gone = _remove(place.store, sweep, {name: going[name] for name in going if name not in referred}, see)
+    dropped = drop_runs(place.database, place.results, place.runs, runs)
+    gone |= _remove(place.store, sweep, {name: going[name] for name in going if name not in gone}, see)
+    return _Gone(gone, dropped, _compacted(place.results) if any(dropped.values()) and not sweep.num_at_work else None)
 
 
 def _compacted(results: Results) -> str | None:

@@ -49,7 +49,9 @@ def read_holdings(results: Results, book: Runs, see: Callable[[int, int], None])
     records = {record.run: record for record in book.read()}
     for record in records.values():
         ended_s[record.run] = max(record.began_s, record.ended_s or 0.0, ended_s.get(record.run, 0.0))
-    for run, value in book.values():
+        for value in (record.inputs, *(() if record.end is None else (record.end.outputs,))):
+            blobs.setdefault(record.run, set()).update(_blobs_in(value))
+    for run, value in book.asked_values():
         blobs.setdefault(run, set()).update(_blobs_in(value))
     live = _live(results, records)
     return [

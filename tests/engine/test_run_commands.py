@@ -411,6 +411,14 @@ def test_what_is_asked_cannot_look_like_something_else(project: Path, home: Path
     assert (ended, "text: PAY\\x1b[2K | TIMES: 3! call tool shout?" in screen) == (0, True), screen
 
 
+@pytest.mark.slow
+def test_a_person_sees_the_whole_of_what_is_approved(project: Path, home: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(300))
+    code, screen = at_terminal(["run", "publish", f"words={words}"], ["n", ""])
+    shown = screen.split("call tool shout?")[0]
+    assert (code, f"{words.upper()}!" in shown) == (3, True)
+
+
 ACTING = {
     "sensorium.yaml": """
 sensorium: 1
