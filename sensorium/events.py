@@ -20,6 +20,7 @@ __all__ = [
     "NodeStarted",
     "PersonAnswered",
     "PersonAsked",
+    "PlanMade",
     "PromptSent",
     "RunFinished",
     "RunId",
@@ -195,6 +196,21 @@ class ToolCalled:
     """Likewise of its outputs."""
     kind: str = ""
     """`error.kind` where it failed, as in `sensorium.errors`."""
+    is_node: bool = False
+    """Whether the call is a node of the agent's plan, which has events of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade:
+    """An agent's plan: one that is about to be carried out, one that was step by step, or one that was refused."""
+
+    run: RunId
+    node: str
+    """Path of the agent's node; the plan's nodes lie below it."""
+    plan: str
+    """The text of a graph file; empty for one that is refused and that no file can hold."""
+    faults: tuple[str, ...] = ()
+    """Why it was refused: what the checker found, and what would be right. Nothing of such a plan is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +287,7 @@ Event: TypeAlias = (
     | PromptSent
     | ModelAsked
     | ToolCalled
+    | PlanMade
     | WireCrossed
     | NodeFinished
     | NodeSkipped

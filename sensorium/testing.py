@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from sensorium.agent.planning import Way
 from sensorium.database import Database, SqliteDatabase
 from sensorium.errors import OperatorError
 from sensorium.graph import Graph
@@ -71,6 +72,8 @@ class Scratch:
         self.agents: dict[str, AgentEntry] = {}
         self.graphs: dict[str, GraphEntry] = {}
         self.models: dict[str, Model] = {}
+        self.ways: dict[str, Way] = {}
+        """How agents plan, by role of their model; step by step where none is said."""
         self.allowed: frozenset[str] = frozenset()
         self.store = Store(folder / "store")
         self.database: Database = database or SqliteDatabase(folder / "runs.sqlite")
@@ -156,6 +159,10 @@ class Scratch:
         """The tool on this project's host, on the CPU."""
         binding = Binding(tool.spec, tool.folder, tool.digest, keep_warm_s=0.0, setup_s=60.0, call_s=60.0)
         return Placed(self.host, binding)
+
+    def way(self, role: str) -> Way:
+        """How agents plan whose language model serves a role."""
+        return self.ways.get(role, "steps")
 
     async def model(self, role: str) -> Model:
         """The model that was given for a role.

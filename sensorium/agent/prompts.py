@@ -16,7 +16,7 @@ from sensorium.model.contract import Ask, Message
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
-__all__ = ["FOUND_NOTHING", "Prompts"]
+__all__ = ["FOUND_NOTHING", "Prompts", "port_schema"]
 
 FOUND_NOTHING = "found nothing"
 """What a model, and the user, is told of a call that brought nothing."""
@@ -137,13 +137,14 @@ def _shown(examples: Sequence[Filling]) -> list[Message]:
 def _schema(ports: Mapping[str, PortType]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {port: _port_schema(kind) for port, kind in ports.items()},
+        "properties": {port: port_schema(kind) for port, kind in ports.items()},
         "required": list(ports),
         "additionalProperties": False,
     }
 
 
-def _port_schema(kind: PortType) -> dict[str, Any]:
+def port_schema(kind: PortType) -> dict[str, Any]:
+    """JSON Schema of what a model writes into a port."""
     plain = _PLAIN[kind.kind]
     return {"anyOf": [plain, {"type": "null"}]} if kind.is_optional else plain
 

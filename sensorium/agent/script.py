@@ -10,10 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from sensorium.errors import AuthorError, Fault
+from sensorium.spec.plain import is_list, is_mapping
 
 __all__ = ["Answered", "Choice", "Filling", "Script"]
 
-SECTIONS = ("Role", "Choosing", "Choices", "Filling", "Fillings", "Results", "Answers", "Outputs", "Further")
+SECTIONS = (
+    "Role", "Choosing", "Choices", "Filling", "Fillings", "Results", "Answers", "Outputs", "Further", "Planning",
+    "Plans", "Repairing",
+)  # fmt: skip
 _HEADING = re.compile(r"^## +(.+?) *$", re.MULTILINE)
 _DEFAULTS = Path(__file__).parent / "prompt.md"
 
@@ -67,6 +71,12 @@ class Script:
     outputs: str
     """How it writes its further outputs; `{ports}` stands for them."""
     further: tuple[Filling, ...]
+    planning: str
+    """How it plans; `{tools}` stands for a line on each tool."""
+    plans: tuple[Filling, ...]
+    """Examples of whole plans: `written` is the JSON of one."""
+    repairing: str
+    """How it is told what is wrong with a plan; `{faults}` stands for it."""
 
     @classmethod
     def parse(cls, text: str, path: str = "prompt.md") -> Script:
@@ -87,6 +97,9 @@ class Script:
             tuple(_answered(line, path) for line in _lines(told["Answers"])),
             told["Outputs"],
             tuple(_further(line, path) for line in _lines(told["Further"])),
+            told["Planning"],
+            tuple(_plan(line, path) for line in _lines(told["Plans"])),
+            told["Repairing"],
         )
 
 
@@ -140,6 +153,16 @@ def _answered(line: str, path: str) -> Answered:
 def _further(line: str, path: str) -> Filling:
     request, written = _halves(line, path, "REQUEST => JSON")
     return Filling("", request, _compact(written, path))
+
+
+def _plan(line: str, path: str) -> Filling:
+    found = _further(line, path)
+    told = json.loads(found.written)
+    nodes = told.get("nodes") if is_mapping(told) else None
+    if not is_list(nodes) or not all(is_mapping(call) and isinstance(call.get("tool"), str) for call in nodes):
+        right = 'write REQUEST => {"nodes": [{"tool": NAME, PORT: VALUE}, ...]}'
+        raise AuthorError([Fault(path, 0, 0, f"example {line!r} holds no plan", right)])
+    return found
 
 
 def _compact(written: str, path: str) -> str:

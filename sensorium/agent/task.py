@@ -65,7 +65,7 @@ class Task:
         latents = {port: value for port, value in inputs.items() if isinstance(value, Latent)}
         _require_twins(latents)
         told = {**{port: text for port, text in texts.items() if port != main}, **_told(signature.inputs, inputs)}
-        hand = Hand().with_parts(inputs, signature.inputs, is_given=True)
+        hand = Hand().given(inputs, signature.inputs)
         return cls(texts.get(main, ""), _history(inputs.get("history")), tuple(told.items()), hand, tuple(latents))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sensorium.agent.task import Call
+from sensorium.errors import Fault
 from sensorium.parts import Value
+from sensorium.spec.graph import GraphSpec
 from sensorium.spec.ports import Signature
 
 __all__ = ["Card", "Toolbox"]
@@ -19,6 +22,8 @@ class Card:
     name: str
     about: str
     signature: Signature
+    follows: frozenset[str] | None = None
+    """Tools whose outputs its inputs may take, beside what came with the request; None for any whose types fit."""
 
 
 class Toolbox(Protocol):
@@ -39,4 +44,34 @@ class Toolbox(Protocol):
             RefusedError: A person refused the call.
             PausedError: The call waits for a person.
         """
+        ...
+
+    def check(self, plan: GraphSpec) -> Sequence[Fault]:
+        """Everything that is wrong with a plan: what the checker finds, with nothing to call but the cards."""
+        ...
+
+    async def approved(self, plan: GraphSpec) -> GraphSpec:
+        """The plan that a person approved: this one, or what the person made of it.
+
+        Raises:
+            RefusedError: The person refused.
+            PausedError: It waits for a person.
+        """
+        ...
+
+    async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
+        """What became of each call of a plan without faults, in its order.
+
+        Args:
+            plan: The plan.
+            inputs: What came with the request.
+
+        Raises:
+            AuthorError: The plan has faults; nothing was called.
+            PausedError: A call waits for a person.
+        """
+        ...
+
+    def tell_plan(self, plan: GraphSpec) -> None:
+        """Tells whoever watches what was called, as a plan."""
         ...

@@ -20,7 +20,7 @@ from sensorium.store import Store
 
 __all__ = ["TerminalApprover"]
 
-_HELP = "y: call it    n: refuse    NAME=VALUE: change an input first (@FILE reads one)    Ctrl-D: leave it open"
+_HELP = "y: yes    n: refuse    NAME=VALUE: change an input first (@FILE reads one)    Ctrl-D: leave it open"
 
 _MOST_BYTES = 4096
 """What a terminal hands over of a line at most."""
@@ -52,7 +52,7 @@ class TerminalApprover:
 
     async def _asked(self, question: Question) -> Verdict:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before a question does not answer it
-        _say(f"? {question.node} wants to call {question.callee} with")
+        _say(f"? {question.node} {_wants(question)}")
         for name, value in question.inputs.items():
             if value is not None:
                 _say(_given(name, value))
@@ -60,7 +60,7 @@ class TerminalApprover:
 
     async def _verdict(self, question: Question, changed: dict[str, Value]) -> Verdict:
         while True:
-            line = await self._line(f"call {question.callee}? [y/n/NAME=VALUE/?] ", question)
+            line = await self._line(f"{_asks(question)} [y/n/NAME=VALUE/?] ", question)
             match line.lower():
                 case "y" | "yes":
                     return Verdict(True, inputs=dict(changed))
@@ -100,6 +100,14 @@ class TerminalApprover:
                 return plain.decode_text(typed).strip()
             except CallerError as error:
                 _say(f"sensorium: the line {error}")
+
+
+def _wants(question: Question) -> str:
+    return "has made a plan" if question.callee == "plan" else f"wants to call {question.callee} with"
+
+
+def _asks(question: Question) -> str:
+    return "carry it out?" if question.callee == "plan" else f"call {question.callee}?"
 
 
 async def _typed() -> bytes:

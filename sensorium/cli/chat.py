@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sensorium.cli.options import Json, ProfileName, ProjectFolder, Trace
+from sensorium.cli.options import Json, Plan, ProfileName, ProjectFolder, Trace
 
 __all__ = ["chat"]
 
@@ -26,6 +26,7 @@ def chat(
     json: Json = False,
     profile: ProfileName = None,
     trace: Trace = False,
+    plan: Plan = False,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where pictures and sound go, a numbered folder for each turn.")
     ] = Path("out/chat"),
@@ -37,7 +38,14 @@ def chat(
     if json and message is None:
         raise typer.BadParameter("--json goes with --message")
     setting = Setting(
-        graph=graph, attach=attach or [], session=session, profile=profile, trace=trace, out=out, project=project
+        graph=graph,
+        attach=attach or [],
+        session=session,
+        profile=profile,
+        trace=trace,
+        shows_plans=plan,
+        out=out,
+        project=project,
     )
     if code := converse(setting, message, json=json):
         raise typer.Exit(code)

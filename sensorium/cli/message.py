@@ -29,6 +29,7 @@ def answer_message(
     store: Store,
     *,
     trace: bool,
+    shows_plans: bool,
     out: Path,
     json: bool,
 ) -> int:
@@ -40,6 +41,7 @@ def answer_message(
         message: What the user says.
         store: Takes what a person gives who is asked for an approval.
         trace: Show exactly what is sent to language models.
+        shows_plans: Have a person approve each plan.
         out: Folder for pictures and sound.
         json: Print one JSON object.
 
@@ -55,7 +57,7 @@ def answer_message(
 
     with Watcher(quiet=json, trace=trace, calls_only=True) as watcher:
         approver = None if json else TerminalApprover.here(watcher, store)
-        options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
+        options = RunOptions(on_event=see, raise_on_failure=False, approver=approver, shows_plans=shows_plans)
         try:
             result = runner.run(conversation.turn(message, options))
         except SensoriumError as error:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Json", "MediaFolder", "Offline", "ProfileName", "ProjectFolder", "Quiet", "Trace"]
+__all__ = ["Json", "MediaFolder", "Offline", "Plan", "ProfileName", "ProjectFolder", "Quiet", "Trace"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MediaFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where pictures, sound and masks go; out/GRAPH else.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Download nothing.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Show the plan of an agent, and ask before it is carried out.")]
 ProfileName = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Profile to run with, instead of the project's default.")
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sensorium.cli.options import Json, MediaFolder, Offline, ProfileName, ProjectFolder, Quiet, Trace
+from sensorium.cli.options import Json, MediaFolder, Offline, Plan, ProfileName, ProjectFolder, Quiet, Trace
 
 __all__ = ["run"]
 
@@ -23,6 +24,10 @@ def run(
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of everything that draws lots.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Use no results of earlier runs.")] = False,
     trace: Trace = False,
+    plan: Plan = False,
+    save_plan: Annotated[
+        Path | None, typer.Option("--save-plan", metavar="FILE", help="Keep what the agent called as a graph file.")
+    ] = None,
     offline: Offline = False,
     quiet: Quiet = False,
     project: ProjectFolder = None,
@@ -33,10 +38,11 @@ def run(
     request = Request(
         graph=graph,
         pairs=values or [],
-        showing=Showing(out=out, json=json, trace=trace, quiet=quiet),
+        showing=Showing(out=out, json=json, trace=trace, quiet=quiet, plan=save_plan),
         profile=profile,
         seed=seed,
         fresh=fresh,
+        shows_plans=plan,
         offline=offline,
         project=project,
     )

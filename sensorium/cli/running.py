@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import typer
+
 from sensorium.cli.approver import TerminalApprover
 from sensorium.cli.exporting import exporting_spans
 from sensorium.cli.figures import print_figures
@@ -18,6 +20,7 @@ from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
 from sensorium.graph import Result, RunOptions
 from sensorium.project import Project
+from sensorium.project.plan_file import save_plan
 
 __all__ = ["Request", "Showing", "run_and_show", "run_request", "telling_why_not"]
 
@@ -31,6 +34,8 @@ class Showing:
     json: bool
     trace: bool
     quiet: bool
+    plan: Path | None = None
+    """Where the plan of the last agent is kept, as a graph file."""
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """For list outputs, the files that the elements are about."""
 
@@ -46,6 +51,7 @@ class Request:
     profile: str | None
     seed: int | None
     fresh: bool
+    shows_plans: bool
     offline: bool
     project: Path | None
 
@@ -60,7 +66,7 @@ def run_request(request: Request) -> int:
         door = Project.find(request.project, profile=request.profile, offline=request.offline)
         chosen = door.graph(request.graph)
         given = read_given(chosen.inputs, request.pairs, door.store)
-        options = RunOptions(seed=request.seed, fresh=request.fresh)
+        options = RunOptions(seed=request.seed, fresh=request.fresh, shows_plans=request.shows_plans)
         showing = replace(request.showing, files=origins(chosen.checked, given.files))
         return run_and_show(door, lambda how: chosen.arun(given.inputs, options=how), options, showing)
 
@@ -108,6 +114,8 @@ def run_and_show(
         result = asyncio.run(once(how))
     if showing.trace:
         print_figures(result)
+    if showing.plan is not None:
+        _keep_plan(result, showing.plan)
     folder = showing.out or Path("out") / result.graph
     if showing.json:
         told, code = told_as_json(result, folder, showing.files)
@@ -115,6 +123,14 @@ def run_and_show(
         return code
     print_result(result, folder, showing.files)
     return exit_code(result)
+
+
+def _keep_plan(result: Result, path: Path) -> None:
+    if not result.plans:
+        typer.echo(f"no agent called anything: {path} is not written", err=True)
+        return
+    save_plan(list(result.plans.values())[-1], path)
+    typer.echo(f"plan kept as {path}", err=True)
 
 
 def _not_begun(graph: str | None, error: SensoriumError) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
@@ -32,6 +32,7 @@ from sensorium.graph import Result, RunOptions
 from sensorium.parts import Image
 from sensorium.project import Project
 from sensorium.project.conversation import Conversation
+from sensorium.project.plan_file import save_plan
 from sensorium.project.sessions import open_session, summarise_sessions
 
 __all__ = ["Setting", "Talk", "converse"]
@@ -40,6 +41,7 @@ _HELP = """/help           this
 /tools          what the assistant may call
 /attach FILE    a picture or a sound to talk about
 /take           talk about the picture and the sound of the last answer
+/plan [FILE]    show what the last answer called, or keep it as a graph file
 /save NAME      keep this conversation under a name
 /resume [NAME]  go on with a conversation that was kept; without a name, show
                 which there are
@@ -57,6 +59,7 @@ class Setting:
     session: str | None
     profile: str | None
     trace: bool
+    shows_plans: bool
     out: Path
     project: Path | None
 
@@ -78,9 +81,16 @@ def converse(setting: Setting, message: str | None, *, json: bool) -> int:
         try:
             if message is not None:
                 return answer_message(
-                    runner, conversation, message, door.store, trace=setting.trace, out=setting.out, json=json
+                    runner,
+                    conversation,
+                    message,
+                    door.store,
+                    trace=setting.trace,
+                    shows_plans=setting.shows_plans,
+                    out=setting.out,
+                    json=json,
                 )
-            talk = Talk(door, conversation, runner, trace=setting.trace, out=setting.out)
+            talk = Talk(door, conversation, runner, setting)
             return talk.go_on(piped=not sys.stdin.isatty())
         finally:
             runner.run(door.close())
@@ -93,8 +103,7 @@ class Talk:
         project: Gives home and store for sessions.
         conversation: What is talked with.
         runner: Runs turns; an interrupt cancels the turn and leaves the runner usable.
-        trace: Show exactly what is sent to language models.
-        out: Folder for pictures and sound.
+        setting: What `sensorium chat` was told.
     """
 
     def __init__(
@@ -102,15 +111,13 @@ class Talk:
         project: Project,
         conversation: Conversation,
         runner: asyncio.Runner,
-        *,
-        trace: bool,
-        out: Path,
+        setting: Setting,
     ) -> None:
         self._project = project
         self._conversation = conversation
         self._runner = runner
-        self._trace = trace
-        self._out = out
+        self._setting = setting
+        self._plans: Mapping[str, str] = {}
         self._code = 0
         self._prompts = ShownPrompts()
         self._commands: dict[str, Callable[[str], None]] = {
@@ -118,6 +125,7 @@ class Talk:
             "/tools": lambda _: self._list_tools(),
             "/attach": self._attach,
             "/take": lambda _: self._take_answer(),
+            "/plan": self._plan,
             "/save": self._save,
             "/resume": self._resume,
             "/clear": lambda _: self._clear(),
@@ -180,9 +188,11 @@ class Talk:
             else:
                 watcher.see(event)
 
-        with Watcher(trace=self._trace, calls_only=True, prompts=self._prompts) as watcher:
+        with Watcher(trace=self._setting.trace, calls_only=True, prompts=self._prompts) as watcher:
             approver = TerminalApprover.here(watcher, self._project.store)
-            options = RunOptions(on_event=see, raise_on_failure=False, approver=approver)
+            options = RunOptions(
+                on_event=see, raise_on_failure=False, approver=approver, shows_plans=self._setting.shows_plans
+            )
             try:
                 result = self._runner.run(self._conversation.turn(request, options))
             except SensoriumError as error:
@@ -192,10 +202,11 @@ class Talk:
         self._show(result, was_spoken=bool(spoken))
 
     def _show(self, result: Result, *, was_spoken: bool) -> None:
+        self._plans = result.plans
         typer.echo("" if was_spoken else str(result.outputs.get("answer") or ""))
-        if self._trace:
+        if self._setting.trace:
             print_figures(result)
-        files = result.save(next_folder(self._out))
+        files = result.save(next_folder(self._setting.out))
         for name, paths in files.items():
             value = result.outputs[name]
             if isinstance(value, Image) and can_show_pictures():
@@ -214,6 +225,16 @@ class Talk:
     def _take_answer(self) -> None:
         taken = self._conversation.take()
         typer.echo(f"attached: {' and '.join(part.kind for part in taken)} of the last answer", err=True)
+
+    def _plan(self, path: str) -> None:
+        plans = list(self._plans.values())
+        if not plans:
+            typer.echo("the last answer called nothing", err=True)
+        elif path:
+            save_plan(plans[-1], Path(path))
+            typer.echo(f"kept as {path}; `sensorium run {path}` runs it", err=True)
+        else:
+            typer.echo("\n".join(plan.rstrip() for plan in plans))
 
     def _save(self, name: str) -> None:
         self._conversation.save(open_session(self._project.home, name))

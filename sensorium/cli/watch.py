@@ -20,6 +20,7 @@ from sensorium.events import (
     NodeProgress,
     NodeSkipped,
     NodeStarted,
+    PlanMade,
     PromptSent,
     RunStarted,
     ToolCalled,
@@ -139,9 +140,13 @@ class Watcher:
             case NodeFailed(node=node, callee=callee, message=message):
                 self._end(node)
                 self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(_bare(message, callee))}")
+            case ToolCalled(is_node=True) if not self._calls_only:
+                pass  # it has a line of its own already
             case ToolCalled(tool=tool, status=status, message=message):
                 mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"
                 self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
+            case PlanMade(node=node, plan=plan, faults=faults):
+                self._see_plan(node, plan, faults)
             case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
                 heading, told, rest = self._prompts.lines(node, model, prompt)
                 same = f"[dim]{escape(told)}[/dim]\n" if told else ""
@@ -149,6 +154,12 @@ class Watcher:
                 self._print(f"[dim]{escape(heading)}[/dim]\n{same}{escape(rest)}\n[dim]---[/dim]", soft_wrap=True)
             case _:
                 pass
+
+    def _see_plan(self, node: str, plan: str, faults: tuple[str, ...]) -> None:
+        for fault in faults:
+            self._say(f"  [yellow]![/yellow] [dim]{escape(node)} made a plan that is refused:[/dim] {escape(fault)}")
+        if self._trace:
+            self._print(f"[dim]{escape(node)} plans[/dim]\n{escape(plan)}[dim]---[/dim]", soft_wrap=True)
 
     def _end(self, node: str) -> None:
         task = self._tasks.pop(node, None)

@@ -91,7 +91,7 @@ class Control:
             return nothing_from(node, why)
         began_s = perf_counter() if begun_s is None else begun_s
         try:
-            if node.spec.approve:
+            if node.spec.approve is True:
                 inputs = await _approved(node, inputs, read, context)
             if begun_s is None:
                 began_s = perf_counter()
@@ -179,7 +179,9 @@ class Control:
             return await call_tool(context, catalogue.tools[callee], inputs, timeout_s=timeout_s, use_cache=use_cache)
         began_s = perf_counter()
         if kind == "agent":
-            outputs = await within(timeout_s, think(context, catalogue.agents[callee], inputs), context.node)
+            shows_plan = node.spec.approve == "plan"
+            thought = think(context, catalogue.agents[callee], inputs, self.settle, shows_plan=shows_plan)
+            outputs = await within(timeout_s, thought, context.node)
             return Outcome(outputs, perf_counter() - began_s, cached=False)
         return await within(timeout_s, self._subgraph(callee, inputs, context), context.node)
 

@@ -61,6 +61,8 @@ class CallContext:
     every key, so that a repeated call is a call of its own."""
     approver: Approver | None = None
     """Who asks a person; None where nobody can be asked."""
+    shows_plans: bool = False
+    """Whether a person approves every plan before any of it is carried out."""
     placed: dict[tuple[str, str], Placement] = field(default_factory=dict[tuple[str, str], "Placement"])
     """Tools that this run has placed, by name and digest of their folder."""
     streams: Mapping[str, Stream] = field(default_factory=dict[str, "Stream"])

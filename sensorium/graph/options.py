@@ -21,9 +21,9 @@ class Question:
     node: str
     """Path of the node."""
     callee: str
-    """`tool send`, `agent assistant` or `graph publish`."""
+    """`tool send`, `agent assistant` or `graph publish`; `plan` where the agent's plan is asked about."""
     inputs: Mapping[str, Value]
-    """What it would be called with; for a node with `each`, its list as `$item`."""
+    """What it would be called with, an `each` its list as `$item`; or the `plan`, as a graph file's text."""
     types: Mapping[str, PortType] = field(default_factory=dict[str, PortType])
     """The inputs that the person may change, with what they take."""
 
@@ -61,6 +61,8 @@ class RunOptions:
     """Whether results of earlier runs are left aside."""
     approver: Approver | None = None
     """Who asks a person; without one, a run that needs a person ends as `paused`."""
+    shows_plans: bool = False
+    """Whether a person approves the plan of every agent before any of it is carried out, as with `approve: plan`."""
     on_event: Callable[[Event], None] | None = None
     """Sees every event as it happens, in the run's event loop. What it raises is logged and does not fail the run."""
     raise_on_failure: bool = True

@@ -88,6 +88,8 @@ class Result:
     """In the order in which the graph has them, nodes of a called graph after their node."""
     seconds: float
     error: ErrorReport | None = None
+    plans: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What agents called, by path of their node: the text of a graph file, which runs without a language model."""
     _saved: dict[Path, dict[str, Saved]] = field(
         default_factory=dict[Path, dict[str, Saved]], repr=False, compare=False
     )
@@ -146,6 +148,8 @@ class Result:
             },
             "nodes": [node.to_json() for node in self.nodes],
         }
+        if self.plans:
+            told["plans"] = dict(self.plans)
         if self.error is not None:
             told["error"] = {"kind": self.error.kind, "message": self.error.message, "node": self.error.node or None}
         return told

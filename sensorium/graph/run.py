@@ -96,7 +96,16 @@ class _Run:
         watch, began_s = Watch(observers(self.options)), perf_counter()
         gate = asyncio.Semaphore(self.services.parallel)
         run, approver = self.lineage.run, self.options.approver
-        context = CallContext(run, "", self.services, watch.see, gate, self.lineage, approver=approver)
+        context = CallContext(
+            run,
+            "",
+            self.services,
+            watch.see,
+            gate,
+            self.lineage,
+            approver=approver,
+            shows_plans=self.options.shows_plans,
+        )
         spec = self.checked.source.spec
         identities = await identities_of(spec, self.checked.text, self.services)
         await self.services.runs.begin(run, spec.name, self._beginning(identities), encode_values(dict(inputs)))
@@ -168,6 +177,7 @@ def _result(flow: Flow, watch: Watch, status: RunStatus, reason: SensoriumError 
         tuple(reports(flow, watch)),
         seconds,
         told(reason),
+        dict(watch.plans),
     )
 
 

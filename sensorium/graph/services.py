@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sensorium.agent.planning import Way
 from sensorium.database import Database
 from sensorium.host.contract import Binding, Host
 from sensorium.model.contract import Model
@@ -76,6 +77,10 @@ class Services(Protocol):
     @property
     def allowed(self) -> frozenset[str]:
         """Tools with effects that a language model may call without asking a person."""
+        ...
+
+    def way(self, role: str) -> Way:
+        """How agents plan whose language model serves a role."""
         ...
 
     async def place(self, tool: ToolEntry) -> Placed:

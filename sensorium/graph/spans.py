@@ -83,7 +83,7 @@ class Spans:
                 self._prompts[node] = prompt
             case ModelAsked():
                 self._asked(event)
-            case ToolCalled():
+            case ToolCalled(is_node=False):
                 self._called(event)
             case NodeFinished():
                 self._finished(event)

@@ -8,6 +8,7 @@ from itertools import count
 from sensorium.agent import Agent, Script
 from sensorium.events import TextPiece, WireCrossed
 from sensorium.graph.ask import RunModel
+from sensorium.graph.flow import Settle
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.toolbox import RunToolbox
 from sensorium.parts import Latent, Text, Value
@@ -17,14 +18,24 @@ from sensorium.spec.catalogue import AgentEntry
 __all__ = ["think"]
 
 
-async def think(context: CallContext, entry: AgentEntry, inputs: Mapping[str, Value]) -> dict[str, Value]:
+async def think(
+    context: CallContext, entry: AgentEntry, inputs: Mapping[str, Value], settle: Settle, *, shows_plan: bool = False
+) -> dict[str, Value]:
     """A value for each of the agent's outputs. The answer goes to `context` as it comes, by pieces and sentences.
+
+    Args:
+        context: Where in the run the agent is.
+        entry: The agent.
+        inputs: A value for each of its inputs; an optional one may be missing.
+        settle: Carries out the nodes of its plans.
+        shows_plan: Whether a person approves its plan before any of it is carried out.
 
     Raises:
         ModelError: The model failed.
         CallerError: The request does not fit into the model's context, or a latent input has no text.
         OperatorError: The model is missing.
-        PausedError: A call waits for a person.
+        RefusedError: A person refused the plan.
+        PausedError: A call, or the plan, waits for a person.
     """
     model = await context.services.model(entry.spec.model)
     for port, value in inputs.items():
@@ -36,8 +47,10 @@ async def think(context: CallContext, entry: AgentEntry, inputs: Mapping[str, Va
         entry.spec,
         Script.parse(entry.prompt, str(entry.folder / "prompt.md")),
         RunModel(context, model, entry.spec.model),
-        RunToolbox.of(context, entry),
+        RunToolbox.of(context, entry, settle),
         lambda piece: context.emit(TextPiece(context.run, context.node, piece)),
         lambda sentence: context.pass_on(SENTENCES, next(numbers), Text(sentence)),
+        context.services.way(entry.spec.model),
+        shows_plan or context.shows_plans,
     )
     return await agent.work(inputs)

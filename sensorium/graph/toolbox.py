@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from sensorium.agent.task import Call
 from sensorium.agent.toolbox import Card
-from sensorium.errors import AuthorError, DeadlineError, PausedError, SensoriumError
+from sensorium.errors import AuthorError, DeadlineError, Fault, PausedError, SensoriumError
 from sensorium.events import ToolCalled
 from sensorium.graph.approval import approved
+from sensorium.graph.flow import Settle
 from sensorium.graph.leaf import CallContext, Outcome, call_tool
+from sensorium.graph.plans import RunPlans
 from sensorium.graph.tally import num_bytes
 from sensorium.parts import Value, blobs_of
-from sensorium.spec.catalogue import AgentEntry, ToolEntry
+from sensorium.spec.catalogue import AgentEntry, Catalogue, ToolEntry
+from sensorium.spec.graph import GraphSpec
 
 __all__ = ["RunToolbox"]
 
@@ -24,9 +28,10 @@ class RunToolbox:
 
     context: CallContext
     entries: Mapping[str, ToolEntry]
+    plans: RunPlans
 
     @classmethod
-    def of(cls, context: CallContext, entry: AgentEntry) -> RunToolbox:
+    def of(cls, context: CallContext, entry: AgentEntry, settle: Settle) -> RunToolbox:
         """The toolbox of an agent.
 
         Raises:
@@ -39,7 +44,8 @@ class RunToolbox:
                 f"agent {entry.spec.name!r} names the tool {missing[0]!r}, which is not there; "
                 f"tools here: {', '.join(sorted(tools))}"
             )
-        return cls(context.unfollowed(), {name: tools[name] for name in entry.spec.tools})
+        own, entries = context.unfollowed(), {name: tools[name] for name in entry.spec.tools}
+        return cls(own, entries, RunPlans(own, Catalogue(entries), entry.spec.limits.steps, settle))
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -68,6 +74,22 @@ class RunToolbox:
             )
         )
         return outcome.outputs
+
+    def check(self, plan: GraphSpec) -> Sequence[Fault]:
+        """Everything that is wrong with a plan."""
+        return self.plans.check(plan)
+
+    async def approved(self, plan: GraphSpec) -> GraphSpec:
+        """The plan that a person approved."""
+        return await self.plans.approved(plan)
+
+    async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
+        """What became of each call of a plan."""
+        return await self.plans.carry_out(plan, inputs)
+
+    def tell_plan(self, plan: GraphSpec) -> None:
+        """Tells whoever watches what was called, as a plan."""
+        self.plans.tell(plan)
 
     async def _called(self, entry: ToolEntry, inputs: Mapping[str, Value]) -> Outcome:
         """What the tool gives, at the second try where the first failed in a way that can pass.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from sensorium.errors import SensoriumError
-from sensorium.events import Event, NodeFailed, NodeFinished, NodeSkipped, WireCrossed
+from sensorium.events import Event, NodeFailed, NodeFinished, NodeSkipped, PlanMade, WireCrossed
 from sensorium.graph.flow import Flow
 from sensorium.graph.options import RunOptions
 from sensorium.graph.outcome import NodeOutcome, NodeStatus
@@ -41,11 +41,13 @@ def observers(options: RunOptions) -> Sequence[Callable[[Event], None]]:
 
 
 class Watch:
-    """Passes events on, and remembers how nodes within called graphs ended and how latents came in."""
+    """Passes events on, and remembers how nodes within called graphs ended, how latents came in, and plans."""
 
     def __init__(self, observers: Sequence[Callable[[Event], None]]) -> None:
         self._observers = observers
         self.within: dict[str, NodeReport] = {}
+        self.plans: dict[str, str] = {}
+        """What agents called, as the text of a graph file, by path of their node."""
         self._rungs: dict[str, dict[str, str]] = {}
 
     def see(self, event: Event) -> None:
@@ -54,6 +56,8 @@ class Watch:
             self.within[event.node] = replace(_report_of(event), rungs=self.rungs(event.node))
         if isinstance(event, WireCrossed):
             self.rungs(_ITEM.sub("", event.node))[event.port] = event.rung
+        if isinstance(event, PlanMade) and not event.faults:
+            self.plans[event.node] = event.plan
         for observer in self._observers:
             try:
                 observer(event)

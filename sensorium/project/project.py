@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 
+from sensorium.agent.planning import Way
 from sensorium.checkpoint import Checkpoints
 from sensorium.database import Database, open_database
 from sensorium.errors import AuthorError, CallerError, Fault, OperatorError
@@ -198,6 +199,11 @@ class Project:
         )
         return Placed(self._host(tool, setting), binding)
 
+    def way(self, role: str) -> Way:
+        """How agents plan whose language model serves a role; step by step where the profile says nothing."""
+        setting = self.profile.models.get(role)
+        return "steps" if setting is None else setting.plan
+
     async def model(self, role: str) -> Model:
         """The language model that serves a role.
 
@@ -215,11 +221,6 @@ class Project:
         return self._models[role]
 
     def _open_model(self, role: str, setting: ModelSetting) -> Model:
-        if setting.plan == "whole":
-            raise OperatorError(
-                f"profile {self.profile_name!r} wants plan: whole for role {role!r}, and agents of this version go "
-                "step by step; write plan: steps, or remove it"
-            )
         if setting.checkpoint is None:
             return ScriptedModel(setting.replies)
         return open_model(

@@ -22,7 +22,9 @@ class AgentLimits(Declared):
     """What an agent may spend on one request."""
 
     steps: Annotated[int, Field(ge=1, le=100)] = 6
-    """Most tool calls."""
+    """Most tool calls, and most calls of a plan."""
+    repairs: Annotated[int, Field(ge=0, le=20)] = 2
+    """How often a model that proposed a plan which cannot be carried out is told why, and proposes another."""
     answer_tokens: Annotated[int, Field(ge=1, le=32_768)] = 400
     """Most tokens of an answer."""
 

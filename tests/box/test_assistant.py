@@ -73,7 +73,7 @@ def test_with_everything_at_hand_all_seven_tools_are_legal(tmp_path: Path) -> No
         "audio": Audio(blob, 1.0, 16000),
         "boxes": Boxes(((0.0, 0.0, 1.0, 1.0),)),
     }
-    hand = Hand().with_parts(parts, {port: PortType(port) for port in parts}, is_given=True)
+    hand = Hand().given(parts, {port: PortType(port) for port in parts})
     assert all(offer(card, hand) is not None for card in cards)
     assert len(cards) == 7
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from sensorium.agent import Agent, Card, Script
 from sensorium.agent.empty import found_nothing
-from sensorium.errors import CallerError, ModelError, PausedError, ToolError
+from sensorium.agent.task import Call
+from sensorium.errors import CallerError, Fault, ModelError, PausedError, ToolError
 from sensorium.model.contract import Ask
 from sensorium.parts import Boxes, Data, Image, Latent, Masks, Number, Segments, Text, Value
 from sensorium.spec.agent import AgentSpec
+from sensorium.spec.graph import GraphSpec
 from sensorium.spec.ports import PortType, Signature
 from sensorium.store import Store
 from sensorium.testing import ScriptedModel
@@ -28,6 +30,7 @@ class Tools:
     def __init__(self) -> None:
         self.cards: tuple[Card, ...] = ()
         self.called: list[tuple[str, dict[str, Value]]] = []
+        self.told: list[GraphSpec] = []
         self._runs: dict[str, Run] = {}
 
     def add(self, name: str, inputs: dict[str, str], outputs: dict[str, str], run: Run) -> None:
@@ -38,6 +41,18 @@ class Tools:
     async def call(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         self.called.append((name, dict(inputs)))
         return self._runs[name](inputs)
+
+    def check(self, plan: GraphSpec) -> Sequence[Fault]:
+        raise AssertionError("these agents go step by step")
+
+    async def approved(self, plan: GraphSpec) -> GraphSpec:
+        raise AssertionError("these agents go step by step")
+
+    async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
+        raise AssertionError("these agents go step by step")
+
+    def tell_plan(self, plan: GraphSpec) -> None:
+        self.told.append(plan)
 
 
 @pytest.fixture
@@ -91,6 +106,7 @@ async def test_it_calls_what_it_chose_and_answers_from_what_that_gave(eyes: Tool
     assert outputs["answer"] == Text("A cat.")
     assert eyes.called == [("see", {"image": image})]
     assert "caption: a cat" in sent(model.asked[-1])
+    assert [node.callee for plan in eyes.told for node in plan.nodes.values()] == [("tool", "see")]
 
 
 async def test_the_answer_is_heard_piece_by_piece(eyes: Tools) -> None:

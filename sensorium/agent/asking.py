@@ -1,0 +1,67 @@
+"""Asks of a language model, and what is made of its replies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from sensorium.errors import ModelError
+from sensorium.model.contract import Ask, Model, Piece, Reply
+from sensorium.parts import Flag, Number, Text, Value
+from sensorium.spec.ports import PortType
+
+__all__ = ["reply_to", "silent", "write"]
+
+
+def silent(_: str) -> None:
+    """Tells nobody."""
+
+
+async def reply_to(model: Model, ask: Ask, tell: Callable[[str], None] = silent) -> Reply:
+    """The reply; `tell` hears it piece by piece.
+
+    Raises:
+        ModelError: The model failed.
+        CallerError: The messages do not fit into its context.
+        OperatorError: It is missing.
+    """
+    async with aclosing(cast("Any", model.ask(ask))) as events:
+        async for event in events:
+            match event:
+                case Piece(text):
+                    tell(text)
+                case Reply():
+                    return event
+                case _:
+                    raise AssertionError(f"{event} is no event of a model")
+    raise ModelError("the model ended without a reply")
+
+
+async def write(model: Model, ask: Ask, ports: Mapping[str, PortType]) -> dict[str, Value]:
+    """What the model writes into ports.
+
+    Raises:
+        ModelError: It wrote something else; a reply that its limit of tokens cut off is no JSON.
+    """
+    reply = await reply_to(model, ask)
+    try:
+        written = cast("dict[str, Any]", json.loads(reply.text))
+        return {port: _part(written[port], kind) for port, kind in ports.items()}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"the model wrote {reply.text!r} where JSON with {', '.join(ports)} was asked") from error
+
+
+def _part(value: object, kind: PortType) -> Value:
+    match kind.kind, value:
+        case _, None if kind.is_optional:
+            return None
+        case "text", str():
+            return Text(value)
+        case "flag", bool():
+            return Flag(value)
+        case "number", int() | float() if not isinstance(value, bool):
+            return Number(float(value))
+        case _:
+            raise ValueError(f"{value!r} is no {kind}")

@@ -1,0 +1,146 @@
+"""A model plans calls of tools before any of them is made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
+
+from sensorium.agent.asking import reply_to
+from sensorium.agent.course import Chooser, Course
+from sensorium.agent.plan import Plan
+from sensorium.agent.prompts import Prompts
+from sensorium.agent.script import Script
+from sensorium.agent.task import Task
+from sensorium.agent.toolbox import Card
+from sensorium.agent.whole import WholePlans
+from sensorium.errors import AuthorError, Fault
+from sensorium.model.contract import Ask, Model, ModelEvent, Reply, Usage
+from sensorium.spec.graph import GraphSpec
+
+__all__ = ["Planning", "Proposal", "Way"]
+
+Way: TypeAlias = Literal["steps", "whole"]
+"""`whole`: one reply holds the plan. `steps`: one choice at a time among what is legal then."""
+
+_ANSWER_TOKENS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a model proposed to do."""
+
+    spec: GraphSpec | None
+    """A plan without a fault; None where nothing is to be called, or no such plan was found."""
+    refused: tuple[tuple[Fault, ...], ...] = ()
+    """What the checker found in each plan that was refused, in order."""
+    first: GraphSpec | None = None
+    """What was proposed at first, whatever is wrong with it; None where that was no plan at all."""
+    asks: int = 0
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    """Tokens of all asks together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """Plans of one agent. Nothing is called; a plan that `check` finds a fault in is never given.
+
+    A whole plan in one reply is how HuggingGPT (arXiv 2303.17580) plans and how TaskBench (arXiv 2311.18760) measures.
+    """
+
+    script: Script
+    cards: Sequence[Card]
+    model: Model
+    check: Callable[[GraphSpec], Sequence[Fault]]
+    """Everything that is wrong with a plan."""
+    way: Way = "steps"
+    max_nodes: int = 8
+    repairs: int = 2
+    """How often a model that wrote a whole plan is told what is wrong with it, and writes another."""
+
+    async def propose(self, task: Task) -> Proposal:
+        """A plan for a task.
+
+        Raises:
+            ModelError: The model failed.
+            CallerError: The request does not fit into its context.
+            OperatorError: It is missing.
+        """
+        counted = _Counted(self.model)
+        made = await (self._whole(task, counted) if self.way == "whole" else self._stepwise(task, counted))
+        return Proposal(made.spec, made.refused, made.first, counted.asks, counted.usage)
+
+    async def _whole(self, task: Task, model: Model) -> Proposal:
+        plans = WholePlans(self.script, tuple(self.cards), self.max_nodes)
+        ask = plans.ask(task)
+        refused: list[tuple[Fault, ...]] = []
+        first: GraphSpec | None = None
+        for _ in range(self.repairs + 1):
+            reply = await reply_to(model, ask)
+            try:
+                plan = plans.read(reply, task)
+                if not plan.steps:
+                    return Proposal(None, tuple(refused), first)
+                spec = plan.spec()
+                first = first or spec
+                faults = tuple(self.check(spec))
+                if not faults:
+                    return Proposal(spec, tuple(refused), first)
+            except AuthorError as error:
+                faults = tuple(error.faults)
+            refused.append(faults)
+            ask = plans.repair(ask, reply, faults)
+        return Proposal(None, tuple(refused), first)
+
+    async def _stepwise(self, task: Task, model: Model) -> Proposal:
+        prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS)
+        chooser = Chooser(model, prompts, tuple(self.cards))
+        course = Course(task, Plan.of(task))
+        while len(course.plan.steps) < self.max_nodes:
+            intent = await chooser.next(course)
+            if intent is None:
+                break
+            course.begin(intent)
+            course.plan_on(intent)
+        if not course.plan.steps:
+            return Proposal(None)
+        spec = course.plan.spec()
+        faults = tuple(self.check(spec))
+        return Proposal(None if faults else spec, (faults,) if faults else (), spec)
+
+
+class _Counted:
+    """A model, and what was asked of it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.asks = 0
+        self.usage = Usage(0, 0)
+
+    @property
+    def identity(self) -> str:
+        return self._model.identity
+
+    def prompt(self, ask: Ask) -> str:
+        return self._model.prompt(ask)
+
+    async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
+        self.asks += 1
+        async with aclosing(cast("Any", self._model.ask(ask))) as events:
+            async for event in events:
+                if isinstance(event, Reply):
+                    self.usage = _sum(self.usage, event.usage)
+                yield event
+
+    async def close(self) -> None: ...
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        one.prompt_tokens + other.prompt_tokens,
+        one.answer_tokens + other.answer_tokens,
+        one.cached_tokens + other.cached_tokens,
+        one.first_token_s or other.first_token_s,
+        one.seconds + other.seconds,
+    )

@@ -1,0 +1,153 @@
+"""Plans that an agent of a run proposes: checked, shown to a person, carried out as a graph below the agent's node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sensorium.agent.task import Call
+from sensorium.errors import AuthorError, Fault, PausedError
+from sensorium.events import PlanMade, ToolCalled
+from sensorium.graph.approval import approved
+from sensorium.graph.flow import Flow, Read, Settle, Source
+from sensorium.graph.leaf import CallContext
+from sensorium.graph.outcome import NodeOutcome
+from sensorium.graph.tally import num_bytes
+from sensorium.parts import Text, Value, blobs_of
+from sensorium.spec.callees import Callees
+from sensorium.spec.catalogue import Catalogue
+from sensorium.spec.check import check
+from sensorium.spec.checked import Checked, CheckedNode
+from sensorium.spec.graph import GraphSpec, NodeSpec
+from sensorium.spec.ports import PortType
+from sensorium.spec.read import GraphSource, parse_graph
+from sensorium.spec.write import to_yaml
+
+__all__ = ["RunPlans"]
+
+_PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlans:
+    """Plans of one agent in one run. Nothing runs that the checker finds a fault in, whoever wrote it."""
+
+    context: CallContext
+    """Where the agent's own node is."""
+    catalogue: Catalogue
+    """What the agent may call, and nothing else."""
+    most: int
+    """Most calls of a plan."""
+    settle: Settle
+    """Carries out nodes of the run."""
+
+    def check(self, plan: GraphSpec) -> Sequence[Fault]:
+        """Everything that is wrong with a plan. Whoever watches is told of one that is refused."""
+        faults = self._faults(plan)
+        if faults:
+            self._tell(plan, faults)
+        return faults
+
+    async def approved(self, plan: GraphSpec) -> GraphSpec:
+        """The plan that a person approved: this one, or what the person made of it.
+
+        Raises:
+            RefusedError: The person refused.
+            PausedError: It waits for a person.
+            AuthorError: What the person made of it has faults; all of them.
+        """
+        shown = {_PLAN: Text(to_yaml(self._guarded(plan)))}
+        answered = await approved(self.context, "the plan", _PLAN, shown, {_PLAN: PortType("text")})
+        if answered == shown:
+            return plan
+        changed = parse_graph(str(answered[_PLAN])).spec
+        if faults := self._faults(changed):
+            raise AuthorError(faults)
+        return changed
+
+    async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
+        """What became of each call, in the plan's order; see `sensorium.agent.Toolbox.carry_out`."""
+        if faults := self._faults(plan):
+            raise AuthorError(faults)
+        self._tell(plan)
+        checked = self._checked(self._guarded(plan))
+        given = {port: value for port, value in inputs.items() if port in plan.inputs}
+        flow = Flow(checked.require(), given, self.context, self._settle)
+        outcomes = await flow.carry_out()
+        paused = [one.error for one in outcomes.values() if isinstance(one.error, PausedError)]
+        if paused:
+            raise paused[0]
+        return [_call(checked.nodes[name], outcome) for name, outcome in outcomes.items()]
+
+    def tell(self, plan: GraphSpec) -> None:
+        """Tells whoever watches what was called, as a plan."""
+        self._tell(plan)
+
+    def _tell(self, plan: GraphSpec, faults: Sequence[Fault] = ()) -> None:
+        context = self.context
+        context.emit(PlanMade(context.run, context.node, _written(self._guarded(plan)), tuple(map(str, faults))))
+
+    def _checked(self, plan: GraphSpec) -> Checked:
+        return check(GraphSource(plan), self.catalogue)
+
+    def _faults(self, plan: GraphSpec) -> Sequence[Fault]:
+        if len(plan.nodes) > self.most:
+            return (Fault("", 0, 0, f"the plan has {len(plan.nodes):,} calls", f"a plan has at most {self.most}"),)
+        try:
+            to_yaml(plan)
+        except AuthorError as error:
+            return error.faults
+        return self._checked(plan).faults
+
+    def _guarded(self, plan: GraphSpec) -> GraphSpec:
+        """The plan, in which what acts on the world asks a person, unless the profile allows it."""
+        nodes = {name: self._asking(node) for name, node in plan.nodes.items()}
+        return plan.model_copy(update={"nodes": nodes})
+
+    def _asking(self, node: NodeSpec) -> NodeSpec:
+        kind, name = node.callee
+        acts = kind == "tool" and Callees(self.catalogue).has_effects(kind, name)
+        if not acts or name in self.context.services.allowed:
+            return node
+        return node.model_copy(update={"approve": True})
+
+    async def _settle(
+        self, node: CheckedNode, read: Read, context: CallContext, source: Source | None = None
+    ) -> NodeOutcome:
+        """How a node of the plan ended, told as a call of the agent's too."""
+        outcome = await self.settle(node, read, context, source)
+        if outcome.status in ("done", "failed", "refused"):
+            self._tell_call(node, outcome)
+        return outcome
+
+    def _tell_call(self, node: CheckedNode, outcome: NodeOutcome) -> None:
+        context, error = self.context, outcome.error
+        told = ToolCalled(
+            context.run,
+            context.node,
+            node.callee,
+            "done" if error is None else "failed",
+            outcome.outputs,
+            seconds=outcome.seconds,
+            cached=outcome.cached,
+            bytes_in=outcome.figures.bytes_in,
+            bytes_out=num_bytes(blobs_of(outcome.outputs)),
+            is_node=True,
+        )
+        context.emit(told if error is None else replace(told, message=str(error), kind=error.kind))
+
+
+def _written(plan: GraphSpec) -> str:
+    """The plan as a graph file; empty where none can hold it."""
+    try:
+        return to_yaml(plan)
+    except AuthorError:
+        return ""
+
+
+def _call(node: CheckedNode, outcome: NodeOutcome) -> Call:
+    if outcome.status == "done":
+        return Call(node.callee, outcome.outputs)
+    if outcome.status in ("failed", "refused"):
+        return Call(node.callee, {}, failed=str(outcome.error))
+    return Call(node.callee, {}, failed=f"not called: {outcome.why}")
