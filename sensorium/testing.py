@@ -138,9 +138,14 @@ class Scratch:
         self.agents[name] = AgentEntry(spec, prompt, folder, "project", digest)
         return self.agents[name]
 
-    def scripted(self, role: str, replies: Sequence[str] | Callable[[Ask], str]) -> ScriptedModel:
-        """Makes a model that says what it is told to say, and remembers what it was asked."""
-        model = ScriptedModel(replies)
+    def scripted(
+        self, role: str, replies: Sequence[str] | Callable[[Ask], str], *, is_held: bool = True
+    ) -> ScriptedModel:
+        """Makes a model that says what it is told to say, allowed or not where `is_held` is false.
+
+        It remembers what it was asked.
+        """
+        model = ScriptedModel(replies, is_held=is_held)
         self.models[role] = model
         return model
 

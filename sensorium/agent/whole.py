@@ -29,7 +29,7 @@ __all__ = ["WholePlans"]
 
 _CALL_TOKENS = 80
 _LEAST_TOKENS = 200
-_MOST_CHARS = 200_000
+_MOST_CHARS = 1_000_000
 _HISTORY_CHARS = 1500
 _MOST_FAULTS = 5
 
@@ -93,11 +93,7 @@ class WholePlans:
     def _step(self, call: Mapping[str, Any], plan: Plan, hand: Hand) -> Step:
         name = call["tool"]
         card = self._card(name)
-        written = {
-            port: _literal(value)
-            for port, value in call.items()
-            if isinstance(port, str) and port != "tool" and value is not None
-        }
+        written = {port: _literal(value) for port, value in call.items() if port != "tool" and value is not None}
         if card is None:
             return Step(plan.node_for(name), name, written, ())
         fed = {port: found.written for port, found in feeds(card, hand, written).items()}

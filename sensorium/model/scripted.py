@@ -20,12 +20,20 @@ class ScriptedModel:
     Args:
         replies: Replies in order, or a function from an ask to its reply.
         context_tokens: Prompts of more words than this are refused; None refuses none.
+        is_held: Whether replies are held to what the ask allows, in kind and length; a server may let any pass.
     """
 
-    def __init__(self, replies: Sequence[str] | Callable[[Ask], str], *, context_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        replies: Sequence[str] | Callable[[Ask], str],
+        *,
+        context_tokens: int | None = None,
+        is_held: bool = True,
+    ) -> None:
         self.asked: list[Ask] = []
         self._replies = replies
         self._context_tokens = context_tokens
+        self._is_held = is_held
 
     @property
     def identity(self) -> str:
@@ -48,8 +56,10 @@ class ScriptedModel:
         num_words = len(self.prompt(ask).split())
         self._check_length(num_words)
         text = self._next(ask)
-        _check(text, ask)
-        text, finish = _ended(text, ask)
+        finish = False
+        if self._is_held:
+            _check(text, ask)
+            text, finish = _ended(text, ask)
         words = text.split(" ")
         for index, word in enumerate(words):
             await asyncio.sleep(0)
