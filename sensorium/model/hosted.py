@@ -14,7 +14,7 @@ import msgspec
 
 from sensorium.errors import DeadlineError, ModelError, OperatorError, ToolError
 from sensorium.host.contract import Binding, Done, Host, HostEvent, Item, Progress
-from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, Reply, Usage
+from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, Reply, Usage, require_readable
 from sensorium.model.template import ChatTemplate
 from sensorium.parts import Data, Text, Value
 from sensorium.spec.projectfile import ModelSetting
@@ -93,12 +93,18 @@ class HostedModel:
         """Digest of the weights, the runtime and its settings."""
         return self.binding.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Text alone."""
+        return frozenset()
+
     def prompt(self, ask: Ask) -> str:
         """Exactly what `ask` sends, as text."""
         return self.template.render(ask.messages)
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """See `Model.ask`."""
+        require_readable(ask, self.reads)
         async with aclosing(self._call(self.prompt(ask), _settings(ask))) as events:
             async for event in events:
                 match event:

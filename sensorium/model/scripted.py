@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from sensorium.errors import CallerError, ModelError
-from sensorium.model.contract import Ask, ModelEvent, Piece, Reply, Usage
+from sensorium.model.contract import Ask, ModelEvent, Piece, Reply, Usage, require_readable, shown
 
 __all__ = ["ScriptedModel"]
 
@@ -21,6 +21,7 @@ class ScriptedModel:
         replies: Replies in order, or a function from an ask to its reply.
         context_tokens: Prompts of more words than this are refused; None refuses none.
         is_held: Whether replies are held to what the ask allows, in kind and length; a server may let any pass.
+        reads: Kinds of part that it takes beside text.
     """
 
     def __init__(
@@ -29,8 +30,11 @@ class ScriptedModel:
         *,
         context_tokens: int | None = None,
         is_held: bool = True,
+        reads: Collection[str] = (),
     ) -> None:
         self.asked: list[Ask] = []
+        self.reads = frozenset(reads)
+        """Kinds of part that it takes beside text."""
         self._replies = replies
         self._context_tokens = context_tokens
         self._is_held = is_held
@@ -43,15 +47,16 @@ class ScriptedModel:
 
     def prompt(self, ask: Ask) -> str:
         """The messages, each behind its role in brackets."""
-        return "\n".join(f"[{message.role}]\n{message.content}" for message in ask.messages)
+        return "\n".join(f"[{message.role}]\n{shown(message)}" for message in ask.messages)
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """The next reply, word by word.
 
         Raises:
             ModelError: No reply is left, or the reply is none that the ask allows.
-            CallerError: The messages have more words than `context_tokens`.
+            CallerError: The messages have more words than `context_tokens`, or hold parts that it does not read.
         """
+        require_readable(ask, self.reads)
         self.asked.append(ask)
         num_words = len(self.prompt(ask).split())
         self._check_length(num_words)

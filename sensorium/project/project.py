@@ -222,7 +222,7 @@ class Project:
 
     def _open_model(self, role: str, setting: ModelSetting) -> Model:
         if setting.checkpoint is None:
-            return ScriptedModel(setting.replies)
+            return ScriptedModel(setting.replies, reads=setting.reads)
         return open_model(
             role,
             setting,

@@ -23,6 +23,8 @@ class ModelSetting(Declared):
     dtype: str = "auto"
     plan: Literal["steps", "whole"] = "steps"
     context_tokens: Annotated[int, Field(ge=256)] = 8192
+    reads: list[Literal["image", "audio"]] = []
+    """What the model takes beside text, so that an agent's pictures and sounds reach it as they are."""
 
     @model_validator(mode="after")
     def _has_voice(self) -> ModelSetting:
