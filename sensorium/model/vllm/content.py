@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from sensorium import media
 from sensorium.model.contract import Ask, Message, MessagePart
-from sensorium.model.template import without_control
+from sensorium.model.template import harmless
 from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
 from sensorium.parts import Audio, Image, Latent
 
@@ -41,7 +41,7 @@ def messages_of(ask: Ask, form: EmbedsForm = UNKNOWN) -> list[dict[str, Any]]:
 
 
 def _content(message: Message, form: EmbedsForm) -> str | list[dict[str, Any]]:
-    text = _PLACEHOLDER.sub(lambda match: f"{match[0][:-1]} >", without_control(message.content))
+    text = _PLACEHOLDER.sub(lambda match: f"{match[0][:-1]} >", harmless(message.content))
     if not message.parts:
         return text
     words = [{"type": "text", "text": text}] if text else []
