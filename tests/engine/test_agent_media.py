@@ -118,3 +118,14 @@ async def test_a_profile_says_what_its_model_reads(tmp_path: Path, home: Path) -
     project = Project.find(tmp_path)
     assert (await project.model("central")).reads == {"image"}
     await project.close()
+
+
+async def test_whoever_plans_sees_the_picture_too(scratch: Scratch) -> None:
+    def plans(ask: Ask) -> str:
+        return '{"nodes": [{"tool": "look"}]}' if "nodes" in (ask.schema or {}).get("properties", {}) else says(ask)
+
+    scratch.ways["central"] = "whole"
+    model = scratch.scripted("central", plans, reads=("image",))
+    await talk(scratch, "look").arun(request="What is it?", image=RED)
+    assert len(model.asked) == 3  # the plan, the answer, the object
+    assert all([type(part) for part in ask.messages[-1].parts] == [Image] for ask in model.asked)
