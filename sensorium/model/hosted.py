@@ -20,7 +20,7 @@ from sensorium.parts import Data, Text, Value
 from sensorium.spec.projectfile import ModelSetting
 from sensorium.spec.read import read_tool
 
-__all__ = ["HostedModel", "Placement", "bind"]
+__all__ = ["HostedModel", "Placement", "bind", "worker_binding"]
 
 _WORKERS = Path(__file__).parent / "workers"
 
@@ -39,6 +39,8 @@ class Placement:
     keep_warm_s: float = 300.0
     setup_s: float = 300.0
     call_s: float = 900.0
+    python: Path | None = None
+    """Interpreter of the backend's own environment; None for the engine's."""
 
 
 def bind(backend: str, package: str, setting: ModelSetting, place: Placement) -> Binding:
@@ -53,6 +55,22 @@ def bind(backend: str, package: str, setting: ModelSetting, place: Placement) ->
         raise OperatorError(
             f"backend {backend!r} needs the package {package}; install it with: pip install 'sensorium[box]'"
         ) from error
+    own = {"SENSORIUM_CONTEXT_TOKENS": str(setting.context_tokens), "SENSORIUM_DTYPE": setting.dtype}
+    return worker_binding(backend, f"{package} {version}", own, place)
+
+
+def worker_binding(backend: str, runtime: str, settings: dict[str, str], place: Placement) -> Binding:
+    """The worker of a backend.
+
+    Args:
+        backend: Name of its folder.
+        runtime: What runs the model, and its version.
+        settings: Environment variables for its process.
+        place: Where weights and worker live.
+
+    Raises:
+        OperatorError: The checkpoint's directory is gone.
+    """
     if not place.checkpoint.is_dir():
         raise OperatorError(f"the checkpoint's directory {place.checkpoint} is gone; run: sensorium models pull")
     folder = _WORKERS / backend
@@ -63,11 +81,8 @@ def bind(backend: str, package: str, setting: ModelSetting, place: Placement) ->
         checkpoints={"weights": place.checkpoint},
         checkpoint_digests={"weights": place.digest},
         device=place.device,
-        settings={
-            "SENSORIUM_CONTEXT_TOKENS": str(setting.context_tokens),
-            "SENSORIUM_DTYPE": setting.dtype,
-            "SENSORIUM_RUNTIME": f"{package} {version}",
-        },
+        python=place.python,
+        settings={**settings, "SENSORIUM_RUNTIME": runtime},
         keep_warm_s=place.keep_warm_s,
         setup_s=place.setup_s,
         call_s=place.call_s,
