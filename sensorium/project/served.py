@@ -40,7 +40,7 @@ def attachment_of(setting: ModelSetting, checkpoints: Checkpoints, environ: Mapp
         expand_environment(setting.served, environ)  # which tells of the variable that is not set
     digest = None if setting.checkpoint is None else checkpoints.digest(setting.checkpoint)
     endpoints = tuple(Endpoint.at(url, key, name) for name, url in urls.items())
-    return Attachment(endpoints, served, setting.checkpoint, digest)
+    return Attachment(endpoints, served, setting.checkpoint, digest, frozenset(setting.reads))
 
 
 def model_requirements(setting: ModelSetting) -> Path | None:

@@ -23,8 +23,9 @@ class ModelSetting(Declared):
     dtype: str = "auto"
     plan: Literal["steps", "whole"] = "steps"
     context_tokens: Annotated[int, Field(ge=256)] = 8192
-    reads: list[Literal["image", "audio"]] = []
-    """What the model takes beside text, so that an agent's pictures and sounds reach it as they are."""
+    reads: list[Literal["image", "audio", "latent"]] = []
+    """What the model takes beside text, so that an agent's pictures and sounds reach it as they are. A server that is
+    started here takes latents whether or not it is said."""
     urls: list[Annotated[str, Field(min_length=1)]] = []
     """vllm: where servers run already, each best as `${env:NAME}`. One whose variable is not set counts as absent where
     a checkpoint is named; where all are absent, a server is started on the checkpoint."""

@@ -29,31 +29,26 @@ class Answering:
     """A server that says what it is told to say, and keeps what it was asked."""
 
     def __init__(self, body: bytes) -> None:
-        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.asked: list[Mapping[str, Any]] = []
         self._body = body
 
-    async def __call__(self, path: str, body: Mapping[str, Any]) -> bytes:
-        self.asked.append((path, body))
+    async def __call__(self, body: Mapping[str, Any]) -> bytes:
+        self.asked.append(body)
         return self._body
 
 
 def pooling(tmp_path: Path, body: bytes, form: EmbedsForm = UNKNOWN) -> Pooling:
-    return Pooling(Answering(body), "served", "weights", Store(tmp_path / "store"), form)
+    return Pooling(Answering(body), "weights", Store(tmp_path / "store"), form)
 
 
 @pytest.mark.parametrize("form", [UNKNOWN, EmbedsForm(4)])
 async def test_a_text_becomes_a_row_for_each_token(tmp_path: Path, form: EmbedsForm) -> None:
     server = Answering(reply())
-    hidden = await Pooling(server, "served", "weights", Store(tmp_path), form).hidden("A cat sat.")
+    hidden = await Pooling(server, "weights", Store(tmp_path), form).hidden("A cat sat.")
     assert (hidden.space, hidden.weights, hidden.shape, hidden.dtype) == ("lm.hidden", "weights", (3, 4), "bfloat16")
     assert np.array_equal(hidden.load(), ROWS)
-    ((path, body),) = server.asked
-    assert (path, body["model"], body["input"], body["add_special_tokens"]) == (
-        "/pooling",
-        "served",
-        "A cat sat.",
-        False,
-    )
+    (body,) = server.asked
+    assert (body["input"], body["add_special_tokens"], body["task"]) == ("A cat sat.", False, "token_embed")
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,22 @@ class Client:
                         return
                     yield data
 
+    async def post(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any], clock: Clock, *, most_bytes: int
+    ) -> bytes:
+        """The body of an answer, or its first `most_bytes`.
+
+        Raises:
+            Passing: The server does not answer now, or falls silent.
+            CallerError: The prompt is too long.
+            ModelError: The server refuses the request.
+            OperatorError: It wants another key, or knows no such model.
+        """
+        async with self._sent(endpoint, "POST", path, body, clock) as response:
+            late = _late(endpoint, f"did not end its answer within {clock.waits.next_s:g} s")
+            with _told(endpoint):
+                return await clock.hold(_read(response, most_bytes), clock.waits.next_s, late)
+
     async def close(self) -> None:
         """Closes every connection."""
         here, pools, self._pools = asyncio.get_running_loop(), self._pools, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 from PIL import Image as PillowImage
 
 from sensorium import media
-from sensorium.model.contract import Ask, Message, MessagePart
+from sensorium.model.contract import Ask, Message, MessagePart, shown
 from sensorium.model.template import harmless
 from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
 from sensorium.parts import Audio, Image, Latent
 
-__all__ = ["messages_of"]
+__all__ = ["messages_of", "prompt_of"]
 
 _PLACEHOLDER = re.compile(r"<(?:image|audio|video|prompt_embeds|##[A-Z_]+##)>")
 """How models and vLLM mark the place of a part: a text that said so would be taken for one."""
@@ -40,8 +41,18 @@ def messages_of(ask: Ask, form: EmbedsForm = UNKNOWN) -> list[dict[str, Any]]:
     return [{"role": message.role, "content": _content(message, form)} for message in ask.messages]
 
 
+def prompt_of(ask: Ask) -> str:
+    """The same messages for people: each behind its role in brackets, its parts named in brackets."""
+    written = (dataclasses.replace(message, content=_text(message)) for message in ask.messages)
+    return "\n".join(f"[{message.role}]\n{shown(message)}" for message in written)
+
+
+def _text(message: Message) -> str:
+    return _PLACEHOLDER.sub(lambda match: f"{match[0][:-1]} >", harmless(message.content))
+
+
 def _content(message: Message, form: EmbedsForm) -> str | list[dict[str, Any]]:
-    text = _PLACEHOLDER.sub(lambda match: f"{match[0][:-1]} >", harmless(message.content))
+    text = _text(message)
     if not message.parts:
         return text
     words = [{"type": "text", "text": text}] if text else []

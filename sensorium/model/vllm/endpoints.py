@@ -57,6 +57,8 @@ class Attachment:
     """Name of the checkpoint that they serve, where the profile tells it."""
     digest: str | None
     """Identity of its weights."""
+    reads: frozenset[str] = frozenset()
+    """Kinds of part that it takes beside text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from typing import Protocol
 
 from sensorium.errors import ModelError, SensoriumError
-from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing
+from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, require_readable
 from sensorium.model.vllm.client import Client, Clock, Served, Waits
-from sensorium.model.vllm.content import messages_of, shown
+from sensorium.model.vllm.content import prompt_of
+from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
 from sensorium.model.vllm.endpoints import Endpoint, Endpoints
 from sensorium.model.vllm.reading import Reading
 from sensorium.model.vllm.refusal import Passing
@@ -57,10 +59,24 @@ class VllmModel:
     Args:
         servers: Who serves it.
         waits: How long a server may take.
+        is_local: Whether the servers run on this machine.
+        reads: Kinds of part that the served model takes beside text.
+        form: The input embeddings that it takes, as far as they are known here.
     """
 
-    def __init__(self, servers: Servers, waits: Waits, *, is_local: bool) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        waits: Waits,
+        *,
+        is_local: bool,
+        reads: Collection[str] = (),
+        form: EmbedsForm = UNKNOWN,
+    ) -> None:
         self.servers = servers
+        self.reads = frozenset(reads)
+        """Kinds of part that the served model takes beside text."""
+        self._form = form
         self._waits = waits
         self._client = Client(waits, is_local=is_local)
         self._models: dict[Endpoint, Served] = {}
@@ -72,10 +88,11 @@ class VllmModel:
 
     def prompt(self, ask: Ask) -> str:
         """The messages that `ask` sends, each behind its role in brackets; the server has the chat template."""
-        return shown(messages_of(ask))
+        return prompt_of(ask)
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """See `Model.ask`."""
+        require_readable(ask, self.reads)
         clock, prefix, tries = Clock(self._waits), _prefix(ask), 0
         while True:
             async with aclosing(self.servers.ready()) as news:
@@ -110,7 +127,8 @@ class VllmModel:
             model = self.servers.model_of(endpoint, await self._client.models(endpoint, clock))
             self._models[endpoint] = model
         reading = Reading(ask, endpoint, model.id)
-        body = body_of(ask, served=model.id, most_tokens=model.max_model_len)
+        # Media are read from the disk, and some are encoded anew.
+        body = await asyncio.to_thread(body_of, ask, served=model.id, most_tokens=model.max_model_len, form=self._form)
         async with aclosing(self._client.chat(endpoint, body, clock)) as events:
             async for data in events:
                 piece = reading.take(data)

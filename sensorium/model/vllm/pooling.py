@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,9 +19,13 @@ from sensorium.store import Store
 
 __all__ = ["POOLING_FLAGS", "Pooling", "Post"]
 
-POOLING_FLAGS: Sequence[str] = (
-    "--runner", "pooling", "--convert", "embed", "--pooler-config.task", "token_embed", "--enable-prompt-embeds",
-)  # fmt: skip
+POOLING_FLAGS: Mapping[str, bool | str] = {
+    "runner": "pooling",
+    "convert": "embed",
+    "pooler-config.task": "token_embed",
+    "enable-prompt-embeds": True,
+    "enable-prefix-caching": False,  # what is found in a cache is not computed, and so has no row
+}
 """What makes a server of the same weights a pooling one."""
 
 _SPACE = "lm.hidden"
@@ -30,10 +34,10 @@ _ITEM_BYTES = 2
 
 
 class Post(Protocol):
-    """Sends a request to the server."""
+    """Sends a request to a pooling server."""
 
-    async def __call__(self, path: str, body: Mapping[str, Any]) -> bytes:
-        """The body of the reply.
+    async def __call__(self, body: Mapping[str, Any]) -> bytes:
+        """The reply to `body`, which does not name the model.
 
         Raises:
             ModelError: The server failed.
@@ -58,11 +62,10 @@ class _Pooled(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """A pooling server, which was started with `POOLING_FLAGS`."""
+    """Hidden states of a model whose server was started with `POOLING_FLAGS`."""
 
     post: Post
-    served: str
-    """The name that it serves the model by."""
+    """Sends a request to that server."""
     identity: str
     """Identity of the weights and the runtime, for the latents that it makes."""
     store: Store
@@ -83,7 +86,6 @@ class Pooling:
         if not text:
             raise CallerError("an empty text has no hidden states; give at least one character")
         body = {
-            "model": self.served,
             "input": text,
             "add_special_tokens": False,
             "task": "token_embed",
@@ -92,7 +94,7 @@ class Pooling:
             "embed_dtype": _DTYPE,
             "endianness": "little",
         }
-        return self._latent(await self.post("/pooling", body))
+        return self._latent(await self.post(body))
 
     def _latent(self, reply: bytes) -> Latent:
         try:

@@ -16,6 +16,10 @@ __all__ = ["Passing", "refusal"]
 
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _MOST_WORDS = 400
+_PARTS = re.compile(
+    r"prompt_embeds|At most \d+ (?:image|audio|video)|(?:load|fetch|decode|identify) (?:image|audio|video)|multimodal"
+)
+"""What vLLM speaks of where it refuses a picture, a sound or a latent."""
 _LENGTHS = re.compile(r"context length is (\d+) tokens.*?(?:contains|resulted in|has)(?: at least)? (\d+)", re.DOTALL)
 
 
@@ -53,6 +57,8 @@ def refusal(endpoint: Endpoint, status: int, body: bytes, headers: Mapping[str, 
         return OperatorError(f"{told}; look at the URL in the profile, which ends with /v1, and at served:")
     if 300 <= status < 400:
         return OperatorError(f"{told}; redirects are not followed, as the key would go with them: set the last URL")
+    if _PARTS.search(said):
+        return CallerError(f"{told}; the model that it serves does not take this part, or not so many: leave it out")
     return _too_long(said) or ModelError(f"{told}; the request is not one that it takes")
 
 

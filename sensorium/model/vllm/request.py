@@ -10,23 +10,25 @@ from typing import Any
 
 from sensorium.model.contract import Ask
 from sensorium.model.vllm.content import messages_of
+from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
 
 __all__ = ["body_of"]
 
 _NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 
 
-def body_of(ask: Ask, *, served: str, most_tokens: int | None) -> dict[str, Any]:
+def body_of(ask: Ask, *, served: str, most_tokens: int | None, form: EmbedsForm = UNKNOWN) -> dict[str, Any]:
     """The body of a request.
 
     Args:
         ask: What is asked for.
         served: The model, as the server calls it.
         most_tokens: Length of the server's context, where it is known; more tokens than that cannot be asked for.
+        form: The input embeddings that the model takes.
     """
     if ask.choices is not None and ask.schema is not None:
         raise ValueError("an ask has choices or a schema, not both")
-    messages = messages_of(ask)
+    messages = messages_of(ask, form)
     goes_on = bool(messages) and messages[-1]["role"] == "assistant"
     body: dict[str, Any] = {
         "model": served,
