@@ -1,4 +1,4 @@
-"""Illegal plans that are carried out: `python benchmarks/illegal_plans.py [--replies N] [--seed S]`. Limit: 0 of 10,000.
+"""Illegal plans that are carried out: `benchmarks/illegal_plans.py [--replies N] [--seed S]`. Limit: 0 of 10,000.
 
 Each reply goes the whole way: a graph whose agent plans, the checker, the runner, the result store. The replies are
 noise, broken JSON, deep nesting, plans of up to 10,000 calls, unknown tools, wrong types, cycles, hostile names, and
