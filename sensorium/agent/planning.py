@@ -79,12 +79,12 @@ class Planning:
         for _ in range(self.repairs + 1):
             reply = await reply_to(model, ask)
             try:
-                plan = plans.read(reply, task)
-                if not plan.steps:
+                written = plans.read(reply, task)
+                if not written.plan.steps:
                     return Proposal(None, tuple(refused), first)
-                spec = plan.spec()
+                spec = written.plan.spec()
                 first = first or spec
-                faults = tuple(self.check(spec))
+                faults = written.faults or tuple(self.check(spec))
                 if not faults:
                     return Proposal(spec, tuple(refused), first)
             except AuthorError as error:
