@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -39,7 +40,9 @@ async def measure(folder: Path, replies: int, seed: int) -> Counter[str]:
         plans = [event for event in seen if isinstance(event, PlanMade)]
         counts["plans refused"] += sum(bool(plan.faults) for plan in plans)
         counts["plans carried out"] += sum(not plan.faults for plan in plans)
-        counts["illegal plans carried out"] += bool(garbage.faults_of(seen))
+        if faults := garbage.faults_of(seen):
+            counts["illegal plans carried out"] += 1
+            print(f"illegal: {faults} in {[plan.plan for plan in plans]}", file=sys.stderr)
         calls = [event for event in seen if isinstance(event, ToolCalled) and event.status == "done"]
         counts["calls"] += len(calls)
         counts["acts without a yes"] += sum(call.tool == "send" for call in calls)
