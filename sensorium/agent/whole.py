@@ -97,7 +97,7 @@ class WholePlans:
         if card is None:
             return Step(plan.node_for(name), name, written, ())
         fed = {port: found.written for port, found in feeds(card, hand, written).items()}
-        return Step(plan.node_for(name), name, fed | written, tuple(card.signature.outputs))
+        return Step(plan.node_for(name), name, fed | written, tuple(card.signature.outputs), card.kind)
 
     def _card(self, name: str) -> Card | None:
         return next((card for card in self.cards if card.name == name), None)
