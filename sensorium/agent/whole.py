@@ -106,7 +106,7 @@ class WholePlans:
         if card is None:
             return Step(plan.node_for(name), name, written, ())
         fed = {port: found.written for port, found in feeds(card, hand, written).items()}
-        return Step(plan.node_for(name), name, fed | written, tuple(card.signature.outputs))
+        return Step(plan.node_for(name), name, fed | written, tuple(card.signature.outputs), card.kind)
 
     def _lacking(self, card: Card, step: Step, hand: Hand) -> Iterator[Fault]:
         """What a call takes and nothing before it gives, and who does."""
