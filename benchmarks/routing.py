@@ -110,6 +110,11 @@ class Shortcut:
         """That of the model."""
         return self.model.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Those of the model."""
+        return self.model.reads
+
     def prompt(self, ask: Ask) -> str:
         """That of the model."""
         return self.model.prompt(ask)

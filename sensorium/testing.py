@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,13 +139,22 @@ class Scratch:
         return self.agents[name]
 
     def scripted(
-        self, role: str, replies: Sequence[str] | Callable[[Ask], str], *, is_held: bool = True
+        self,
+        role: str,
+        replies: Sequence[str] | Callable[[Ask], str],
+        *,
+        is_held: bool = True,
+        reads: Collection[str] = (),
     ) -> ScriptedModel:
-        """Makes a model that says what it is told to say, allowed or not where `is_held` is false.
+        """Makes a model that says what it is told to say, and remembers what it was asked.
 
-        It remembers what it was asked.
+        Args:
+            role: The role that it serves.
+            replies: Replies in order, or a function from an ask to its reply.
+            is_held: Whether it says only what an ask allows.
+            reads: Kinds of part that it takes beside text.
         """
-        model = ScriptedModel(replies, is_held=is_held)
+        model = ScriptedModel(replies, is_held=is_held, reads=reads)
         self.models[role] = model
         return model
 

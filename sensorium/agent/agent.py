@@ -60,7 +60,7 @@ class Agent:
             PausedError: A call, or the plan, waits for a person.
         """
         signature = self.spec.signature
-        task = Task.of(signature, inputs)
+        task = Task.of(signature, inputs, self.model.reads)
         course = Course(task, Plan.of(task))
         await (self._act_by_plan(course, inputs) if self._is_planned else self._act(course))
         said = next(port for port in (ANSWER, *signature.outputs) if port in signature.outputs)

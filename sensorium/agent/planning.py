@@ -122,6 +122,10 @@ class _Counted:
     def identity(self) -> str:
         return self._model.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return self._model.reads
+
     def prompt(self, ask: Ask) -> str:
         return self._model.prompt(ask)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorium.agent.frontier import Offer
+from sensorium.agent.media import with_media
 from sensorium.agent.render import fence, render_all
 from sensorium.agent.script import Answered, Filling, Script
 from sensorium.agent.task import HISTORY_CHARS, Call, Task, fruitless, trim
@@ -59,7 +60,8 @@ class Prompts:
             )
         ]
         asked = Message("user", _with_done(task.request, ", ".join(call.tool for call in calls)))
-        return Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
+        ask = Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
+        return with_media(ask, task.media)
 
     def fill(self, task: Task, calls: Sequence[Call], offer: Offer) -> Ask:
         """What the ports that no part can feed are given."""
@@ -68,14 +70,16 @@ class Prompts:
         examples = [filling for filling in self.script.fillings if filling.tool == card.name]
         asked = _request(task, calls, HISTORY_CHARS // _HISTORY_SHARE)
         messages = (Message("system", text), *_shown(examples), Message("user", asked))
-        return Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(offer.to_write))
+        ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(offer.to_write))
+        return with_media(ask, task.media)
 
     def further(self, task: Task, ports: Mapping[str, PortType]) -> Ask:
         """The agent's further outputs."""
         text = self.script.outputs.replace("{ports}", "\n".join(f"- {port}: {kind}" for port, kind in ports.items()))
         examples = [filling for filling in self.script.further if _keys(filling.written) == set(ports)]
         messages = (Message("system", text), *_shown(examples), Message("user", task.request))
-        return Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
+        ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
+        return with_media(ask, task.media)
 
     def answer(self, task: Task, calls: Sequence[Call], notes: Sequence[str], history_chars: int) -> Ask:
         """The answer in words.
@@ -95,7 +99,8 @@ class Prompts:
         ]
         history = trim(task.history, history_chars) if history_chars else ()
         asked = Message("user", self._told(results, task.request))
-        return Ask((Message("system", self.script.role), *shown, *history, asked), self.answer_tokens)
+        ask = Ask((Message("system", self.script.role), *shown, *history, asked), self.answer_tokens)
+        return with_media(ask, task.media)
 
     def _examples(self, calls: Sequence[Call]) -> Sequence[Answered]:
         of_nothing = bool(fruitless(calls))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from sensorium.agent.empty import found_nothing
 from sensorium.agent.hand import Hand
+from sensorium.agent.media import Media, media_of
 from sensorium.agent.render import cut, render
 from sensorium.errors import CallerError
 from sensorium.model.contract import Message
@@ -52,10 +53,12 @@ class Task:
     hand: Hand
     crossed: tuple[str, ...]
     """Latent inputs that were read as their text."""
+    media: Media = ()
+    """Pictures and sounds that the model takes itself."""
 
     @classmethod
-    def of(cls, signature: Signature, inputs: Mapping[str, Value]) -> Task:
-        """The task that an agent's inputs set.
+    def of(cls, signature: Signature, inputs: Mapping[str, Value], reads: Set[str] = frozenset()) -> Task:
+        """The task that an agent's inputs set, for a model that takes parts of the kinds `reads` beside text.
 
         Raises:
             CallerError: The history is not a list of messages, or a latent has no text that says the same.
@@ -66,7 +69,8 @@ class Task:
         _require_twins(latents)
         told = {**{port: text for port, text in texts.items() if port != main}, **_told(signature.inputs, inputs)}
         hand = Hand().given(inputs, signature.inputs)
-        return cls(texts.get(main, ""), _history(inputs.get("history")), tuple(told.items()), hand, tuple(latents))
+        history, facts, media = _history(inputs.get("history")), tuple(told.items()), media_of(inputs, reads)
+        return cls(texts.get(main, ""), history, facts, hand, tuple(latents), media)
 
 
 def _told(types: Mapping[str, PortType], inputs: Mapping[str, Value]) -> dict[str, str]:

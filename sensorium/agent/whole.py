@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sensorium.agent.frontier import feeds, is_written, needs
 from sensorium.agent.hand import Hand
+from sensorium.agent.media import with_media
 from sensorium.agent.plan import Plan, Step, escaped
 from sensorium.agent.prompts import port_schema
 from sensorium.agent.render import fence
@@ -64,7 +65,8 @@ class WholePlans:
         said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, _HISTORY_CHARS))
         asked = "\n".join([*([fence("earlier messages", said)] if said else []), *_at_hand(task), task.request])
         tokens = _LEAST_TOKENS + _CALL_TOKENS * min(self.most, 20)
-        return Ask((Message("system", text), *shown, Message("user", asked)), tokens, schema=self._schema())
+        ask = Ask((Message("system", text), *shown, Message("user", asked)), tokens, schema=self._schema())
+        return with_media(ask, task.media)
 
     def repair(self, ask: Ask, reply: Reply, faults: Sequence[Fault]) -> Ask:
         """The ask for another plan, which shows what is wrong with the last one."""

@@ -39,6 +39,11 @@ class RunModel:
         """That of the model."""
         return self.model.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Those of the model."""
+        return self.model.reads
+
     def prompt(self, ask: Ask) -> str:
         """Exactly what `ask` sends, as text."""
         return self.model.prompt(ask)
@@ -113,7 +118,9 @@ class RunModel:
 
     def _key(self, ask: Ask) -> str:
         shared = ask.temperature == 0 or ask.seed is not None
-        asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(ask).decode())}
+        words = dataclasses.replace(ask, messages=tuple(dataclasses.replace(each, parts=()) for each in ask.messages))
+        asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(words).decode())}
+        asked |= {f"message {number}": each.parts for number, each in enumerate(ask.messages) if each.parts}
         return call_key(self.context, f"model {self.identity}", asked, shared=shared)
 
 

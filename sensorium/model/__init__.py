@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sensorium.errors import OperatorError
 from sensorium.host.contract import Host
@@ -12,7 +13,13 @@ from sensorium.model.llamacpp import open_llamacpp
 from sensorium.model.transformers import TransformersModel, open_transformers
 from sensorium.spec.projectfile import ModelSetting
 
-__all__ = ["HostedModel", "Placement", "TransformersModel", "open_model"]
+if TYPE_CHECKING:
+    from sensorium.model.vllm.endpoints import Attachment
+
+__all__ = ["VLLM_REQUIREMENTS", "HostedModel", "Placement", "TransformersModel", "open_attached", "open_model"]
+
+VLLM_REQUIREMENTS = Path(__file__).parent / "workers" / "vllm" / "requirements.txt"
+"""What the environment of a server of vLLM holds, where a profile names none: its build for the CPU."""
 
 
 def open_model(
@@ -26,8 +33,9 @@ def open_model(
     keep_warm_s: float = 300.0,
     setup_s: float = 300.0,
     call_s: float = 900.0,
+    python: Path | None = None,
 ) -> Model:
-    """The model that serves `role`. Nothing is loaded before the first ask.
+    """The model of a checkpoint that serves `role`. Nothing is loaded before the first ask.
 
     Args:
         role: Role of the profile, for messages.
@@ -39,16 +47,35 @@ def open_model(
         keep_warm_s: How long the idle worker outlives its last ask.
         setup_s: How long loading may take.
         call_s: How long a reply may take.
+        python: Interpreter of an environment of its own; vllm has one.
 
     Raises:
         OperatorError: The backend is not there, or cannot read the checkpoint.
     """
-    place = Placement(checkpoint, digest, host, device, keep_warm_s, setup_s, call_s)
+    place = Placement(checkpoint, digest, host, device, keep_warm_s, setup_s, call_s, python)
     if setting.backend == "llamacpp":
         return open_llamacpp(setting, place)
     if setting.backend == "transformers":
         return open_transformers(setting, place)
+    if setting.backend == "vllm":
+        from sensorium.model.vllm.opening import (
+            open_started,
+        )  # its HTTP client would cost every command a tenth of a second
+
+        return open_started(setting, place)
     raise OperatorError(
-        f"the profile serves role {role!r} by backend {setting.backend!r}, which this version does not have; "
-        "backends here: llamacpp, transformers, scripted"
+        f"the profile serves role {role!r} by backend {setting.backend!r}, which reads no checkpoint; backends that "
+        "do: llamacpp, transformers, vllm"
     )
+
+
+def open_attached(attachment: Attachment, *, call_s: float = 900.0) -> Model:
+    """The model that servers serve which run already. Nobody is asked before the first ask.
+
+    Raises:
+        OperatorError: The profile contradicts itself about the weights.
+    """
+    from sensorium.model.vllm.client import Waits
+    from sensorium.model.vllm.opening import open_attached as open_servers  # likewise
+
+    return open_servers(attachment, waits=Waits(call_s=call_s))

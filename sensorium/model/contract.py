@@ -6,7 +6,25 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ["Ask", "Message", "Model", "ModelEvent", "Piece", "Preparing", "Reply", "Usage"]
+from sensorium.errors import CallerError
+from sensorium.parts import Audio, Image, Latent
+
+__all__ = [
+    "Ask",
+    "Message",
+    "MessagePart",
+    "Model",
+    "ModelEvent",
+    "Piece",
+    "Preparing",
+    "Reply",
+    "Usage",
+    "require_readable",
+    "shown",
+]
+
+MessagePart: TypeAlias = Image | Audio | Latent
+"""What a message may hold beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +33,8 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    parts: tuple[MessagePart, ...] = ()
+    """Shown before the text. A model takes those of the kinds that it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +110,11 @@ class Model(Protocol):
         """Digest of the weights, the runtime and its settings: equal identities, equal greedy replies."""
         ...
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Kinds of part that it takes beside text: of `image`, `audio`, `latent`."""
+        ...
+
     def ask(self, ask: Ask) -> AsyncIterator[ModelEvent]:
         """Pieces of the reply as they come; the last event is `Reply`. Cancelling the iterating task stops the model.
 
@@ -97,15 +122,47 @@ class Model(Protocol):
 
         Raises:
             ModelError: The model failed.
-            CallerError: The messages do not fit into the model's context; the message says by how much.
+            CallerError: The messages do not fit into the model's context; the message says by how much. Or they hold
+                parts that it does not read.
             OperatorError: Its checkpoint or service is missing.
         """
         ...
 
     def prompt(self, ask: Ask) -> str:
-        """Exactly what `ask` sends, as text."""
+        """Exactly what `ask` sends, as text; parts are named in it, each in brackets."""
         ...
 
     async def close(self) -> None:
         """Lets go of the model."""
         ...
+
+
+def require_readable(ask: Ask, reads: frozenset[str]) -> None:
+    """Keeps an ask with parts from a model that does not read them.
+
+    Raises:
+        CallerError: A message holds a part of a kind that is not among `reads`.
+    """
+    for number, message in enumerate(ask.messages, 1):
+        for part in message.parts:
+            if part.kind not in reads:
+                able = ", ".join(sorted(reads)) or "text alone"
+                raise CallerError(
+                    f"message {number} of {len(ask.messages)} holds a part of kind {part.kind}, and this language "
+                    f"model reads {able}; leave the part out, or name a model in the profile that reads it"
+                )
+
+
+def shown(message: Message) -> str:
+    """A message as text, its parts named in brackets before it."""
+    return "".join(f"[{_named(part)}]\n" for part in message.parts) + message.content
+
+
+def _named(part: MessagePart) -> str:
+    match part:
+        case Image(width=width, height=height):
+            return f"image {width}×{height}"
+        case Audio(seconds=seconds):
+            return f"audio {seconds:.1f} s"
+        case Latent(space=space, shape=shape):
+            return f"latent {space} {'×'.join(map(str, shape))}"

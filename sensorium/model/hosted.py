@@ -15,13 +15,13 @@ import msgspec
 
 from sensorium.errors import DeadlineError, ModelError, OperatorError, ToolError
 from sensorium.host.contract import Binding, Done, Host, HostEvent, Item, Progress
-from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, Reply, Usage
+from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, Reply, Usage, require_readable
 from sensorium.model.template import ChatTemplate
 from sensorium.parts import Data, Text, Value
 from sensorium.spec.projectfile import ModelSetting
 from sensorium.spec.read import read_tool
 
-__all__ = ["HostedModel", "Placement", "bind"]
+__all__ = ["HostedModel", "Placement", "bind", "worker_binding"]
 
 _WORKERS = Path(__file__).parent / "workers"
 
@@ -40,6 +40,8 @@ class Placement:
     keep_warm_s: float = 300.0
     setup_s: float = 300.0
     call_s: float = 900.0
+    python: Path | None = None
+    """Interpreter of the backend's own environment; None for the engine's."""
 
 
 def bind(backend: str, package: str, setting: ModelSetting, place: Placement) -> Binding:
@@ -54,6 +56,22 @@ def bind(backend: str, package: str, setting: ModelSetting, place: Placement) ->
         raise OperatorError(
             f"backend {backend!r} needs the package {package}; install it with: pip install 'sensorium[box]'"
         ) from error
+    own = {"SENSORIUM_CONTEXT_TOKENS": str(setting.context_tokens), "SENSORIUM_DTYPE": setting.dtype}
+    return worker_binding(backend, f"{package} {version}", own, place)
+
+
+def worker_binding(backend: str, runtime: str, settings: dict[str, str], place: Placement) -> Binding:
+    """The worker of a backend.
+
+    Args:
+        backend: Name of its folder.
+        runtime: What runs the model, and its version.
+        settings: Environment variables for its process.
+        place: Where weights and worker live.
+
+    Raises:
+        OperatorError: The checkpoint's directory is gone.
+    """
     if not place.checkpoint.is_dir():
         raise OperatorError(f"the checkpoint's directory {place.checkpoint} is gone; run: sensorium models pull")
     folder = _WORKERS / backend
@@ -64,11 +82,8 @@ def bind(backend: str, package: str, setting: ModelSetting, place: Placement) ->
         checkpoints={"weights": place.checkpoint},
         checkpoint_digests={"weights": place.digest},
         device=place.device,
-        settings={
-            "SENSORIUM_CONTEXT_TOKENS": str(setting.context_tokens),
-            "SENSORIUM_DTYPE": setting.dtype,
-            "SENSORIUM_RUNTIME": f"{package} {version}",
-        },
+        python=place.python,
+        settings={**settings, "SENSORIUM_RUNTIME": runtime},
         keep_warm_s=place.keep_warm_s,
         setup_s=place.setup_s,
         call_s=place.call_s,
@@ -94,12 +109,18 @@ class HostedModel:
         """Digest of the weights, the runtime and its settings."""
         return self.binding.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Text alone."""
+        return frozenset()
+
     def prompt(self, ask: Ask) -> str:
         """Exactly what `ask` sends, as text."""
         return self.template.render(ask.messages)
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """See `Model.ask`."""
+        require_readable(ask, self.reads)
         async with aclosing(self._call(self.prompt(ask), _settings(ask))) as events:
             async for event in events:
                 match event:

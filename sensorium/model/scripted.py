@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 
 from sensorium.errors import CallerError, ModelError
-from sensorium.model.contract import Ask, ModelEvent, Piece, Reply, Usage
+from sensorium.model.contract import Ask, ModelEvent, Piece, Reply, Usage, require_readable, shown
+from sensorium.model.fitting import misfit
 
 __all__ = ["ScriptedModel"]
 
@@ -21,6 +21,7 @@ class ScriptedModel:
         replies: Replies in order, or a function from an ask to its reply.
         context_tokens: Prompts of more words than this are refused; None refuses none.
         is_held: Whether replies are held to what the ask allows, in kind and length; a server may let any pass.
+        reads: Kinds of part that it takes beside text.
     """
 
     def __init__(
@@ -29,8 +30,11 @@ class ScriptedModel:
         *,
         context_tokens: int | None = None,
         is_held: bool = True,
+        reads: Collection[str] = (),
     ) -> None:
         self.asked: list[Ask] = []
+        self.reads = frozenset(reads)
+        """Kinds of part that it takes beside text."""
         self._replies = replies
         self._context_tokens = context_tokens
         self._is_held = is_held
@@ -43,22 +47,25 @@ class ScriptedModel:
 
     def prompt(self, ask: Ask) -> str:
         """The messages, each behind its role in brackets."""
-        return "\n".join(f"[{message.role}]\n{message.content}" for message in ask.messages)
+        return "\n".join(f"[{message.role}]\n{shown(message)}" for message in ask.messages)
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """The next reply, word by word.
 
         Raises:
             ModelError: No reply is left, or the reply is none that the ask allows.
-            CallerError: The messages have more words than `context_tokens`.
+            CallerError: The messages have more words than `context_tokens`, or hold parts that it does not read.
         """
+        require_readable(ask, self.reads)
         self.asked.append(ask)
         num_words = len(self.prompt(ask).split())
         self._check_length(num_words)
         text = self._next(ask)
         finish = False
         if self._is_held:
-            _check(text, ask)
+            fault = misfit(text, ask)
+            if fault:
+                raise ModelError(f"the scripted model said {text!r}; {fault}")
             text, finish = _ended(text, ask)
         words = text.split(" ")
         for index, word in enumerate(words):
@@ -93,68 +100,3 @@ def _ended(text: str, ask: Ask) -> tuple[str, bool]:
         text = text.split(stop, 1)[0]
     words = text.split(" ")
     return " ".join(words[: ask.max_tokens]), len(words) > ask.max_tokens
-
-
-def _check(text: str, ask: Ask) -> None:
-    if ask.choices is not None and text not in ask.choices:
-        raise ModelError(f"the scripted model said {text!r}; it may say {', '.join(map(repr, ask.choices))}")
-    if ask.schema is not None:
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            raise ModelError(f"the scripted model said {text!r}, which is not JSON: {error}") from error
-        fault = _misfit(value, ask.schema, "reply")
-        if fault:
-            raise ModelError(f"the scripted model said {text!r}, which does not fit the schema: {fault}")
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "number": (int, float),
-    "integer": int,
-    "boolean": bool,
-    "null": type(None),
-}
-
-
-def _misfit(value: Any, schema: Mapping[str, Any], at: str) -> str:
-    """What is wrong with a value; empty where nothing is.
-
-    Held to: type, enum, anyOf, properties, required, items, maxLength.
-    """
-    if "anyOf" in schema:
-        faults = [_misfit(value, option, at) for option in schema["anyOf"]]
-        return "" if "" in faults else "; ".join(faults)
-    if "enum" in schema and value not in schema["enum"]:
-        return f"{at} is {value!r}, none of {schema['enum']}"
-    kinds = schema.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if kinds and not any(_is(value, kind) for kind in kinds):
-        return f"{at} is {value!r}, not of type {' or '.join(kinds)}"
-    if isinstance(value, dict):
-        return _object_misfit(cast("dict[str, Any]", value), schema, at)
-    if isinstance(value, list):
-        items = cast("Sequence[object]", value)
-        inner = (_misfit(item, schema.get("items", {}), f"{at}[{index}]") for index, item in enumerate(items))
-        return next((fault for fault in inner if fault), "")
-    if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
-        return f"{at} has {len(value)} characters, more than {schema['maxLength']}"
-    return ""
-
-
-def _is(value: Any, kind: str) -> bool:
-    return isinstance(value, _KINDS[kind]) and not (isinstance(value, bool) and kind in ("number", "integer"))
-
-
-def _object_misfit(value: dict[str, Any], schema: Mapping[str, Any], at: str) -> str:
-    properties = schema.get("properties", {})
-    missing = [name for name in schema.get("required", []) if name not in value]
-    if missing:
-        return f"{at} lacks {', '.join(missing)}"
-    unknown = [name for name in value if properties and name not in properties]
-    if unknown:
-        return f"{at} has {', '.join(unknown)}, which the schema does not name"
-    inner = (_misfit(value[name], properties[name], f"{at}.{name}") for name in properties if name in value)
-    return next((fault for fault in inner if fault), "")

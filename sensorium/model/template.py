@@ -15,7 +15,7 @@ from typing import Any, cast
 from sensorium.errors import OperatorError
 from sensorium.model.contract import Message
 
-__all__ = ["ChatTemplate"]
+__all__ = ["ChatTemplate", "harmless"]
 
 _GGUF_KEY = b"tokenizer.chat_template"
 _GGUF_STRING = 8
@@ -84,7 +84,7 @@ class ChatTemplate:
         # Jinja takes a tenth of a second to import, and a command that asks no model needs none.
         from jinja2 import TemplateError
 
-        turns = [{"role": message.role, "content": _CONTROL.sub(_broken, message.content)} for message in messages]
+        turns = [{"role": message.role, "content": harmless(message.content)} for message in messages]
         opening = str(turns.pop()["content"]) if turns and turns[-1]["role"] == "assistant" else ""
         try:
             text: str = self._template.render(messages=turns, add_generation_prompt=True, **self._tokens)
@@ -100,6 +100,11 @@ class ChatTemplate:
         environment.globals.update(raise_exception=_raise, strftime_now=_now)
         environment.filters["tojson"] = _to_json
         return environment.from_string(self.source)
+
+
+def harmless(text: str) -> str:
+    """The same text, in which nothing can open or close a turn: every control token is broken by a space."""
+    return _CONTROL.sub(_broken, text)
 
 
 def _gguf_string(data: mmap.mmap, key: bytes, path: Path) -> str:

@@ -15,12 +15,13 @@ from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
-from sensorium.model import open_model
+from sensorium.model import open_attached, open_model
 from sensorium.model.contract import Model
 from sensorium.model.scripted import ScriptedModel
 from sensorium.project.entries import fill_catalogue
 from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
+from sensorium.project.served import attachment_of, model_device, model_requirements
 from sensorium.project.single import single_node
 from sensorium.results import Results
 from sensorium.runs import Runs
@@ -221,17 +222,31 @@ class Project:
         return self._models[role]
 
     def _open_model(self, role: str, setting: ModelSetting) -> Model:
+        limits = self.profile.limits
+        call_s = limits.call_s or _CALL_S
+        attachment = attachment_of(setting, self.checkpoints, os.environ)
+        if attachment is not None:
+            return open_attached(attachment, call_s=call_s)
         if setting.checkpoint is None:
-            return ScriptedModel(setting.replies)
+            return ScriptedModel(setting.replies, reads=setting.reads)
         return open_model(
             role,
             setting,
             checkpoint=self.checkpoints.directory(setting.checkpoint),
             digest=self.checkpoints.digest(setting.checkpoint),
             host=self.worker_host,
-            device=choose_device(setting.device),
-            keep_warm_s=keep_warm_s(self.profile.limits),
+            device=model_device(setting),
+            keep_warm_s=keep_warm_s(limits),
+            setup_s=limits.setup_s or _SETUP_S,
+            call_s=call_s,
+            python=self._model_python(setting),
         )
+
+    def _model_python(self, setting: ModelSetting) -> Path | None:
+        requirements = model_requirements(setting)
+        if requirements is not None:
+            return self.environments.python(requirements)
+        return None if setting.environment is None else Path(setting.environment).expanduser()
 
     async def close(self) -> None:
         """Lets go of hosts, models and the database. Workers that are to stay warm stay."""

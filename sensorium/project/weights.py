@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sensorium.errors import CallerError
+from sensorium.model import VLLM_REQUIREMENTS
 from sensorium.project.profiles import resolve_profile, role_checkpoints
 from sensorium.project.project import Project
+from sensorium.project.served import is_attached, model_requirements
 from sensorium.spec.nearest import meant
+from sensorium.spec.projectfile import ModelSetting
 
 __all__ = ["Wanted", "users", "wanted_by_name", "wanted_by_profile"]
 
@@ -30,13 +34,13 @@ class Wanted:
 
 def wanted_by_profile(project: Project) -> Wanted:
     """Everything that a run with the project's profile may want."""
-    models = [setting.checkpoint for setting in project.profile.models.values() if setting.checkpoint is not None]
+    models = [_by_model(project, setting) for setting in project.profile.models.values()]
     tools = [name for name in project.catalogue.tools if not name.startswith("box/")]
-    return _join([_wanted(project, models, []), *(_by_tool(project, name) for name in tools)])
+    return _join([*models, *(_by_tool(project, name) for name in tools)])
 
 
 def wanted_by_name(project: Project, names: Iterable[str]) -> Wanted:
-    """Checkpoints by name; the name of a tool means its checkpoints and its environment.
+    """Checkpoints by name; the name of a tool means its checkpoints and its environment, `vllm` that of its server.
 
     Raises:
         CallerError: There is neither a checkpoint nor a tool of that name.
@@ -50,10 +54,19 @@ def _by_name(project: Project, name: str) -> Wanted:
         found.append(_wanted(project, [name], []))
     if name in project.catalogue.tools:
         found.append(_by_tool(project, name))
+    if name == VLLM_REQUIREMENTS.parent.name:
+        found.append(Wanted((), (VLLM_REQUIREMENTS,)))
     if not found:
         hint = meant(name, [*project.manifests, *project.catalogue.tools])
         raise CallerError(f"there is no checkpoint or tool {name!r}; {hint}")
     return _join(found)
+
+
+def _by_model(project: Project, setting: ModelSetting) -> Wanted:
+    if setting.checkpoint is None or is_attached(setting, os.environ):
+        return Wanted((), ())
+    requirements = model_requirements(setting)
+    return _wanted(project, [setting.checkpoint], [] if requirements is None else [requirements])
 
 
 def _by_tool(project: Project, name: str) -> Wanted:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sensorium.spec.declared import CheckpointName, Declared, Name
+from sensorium.spec.declared import CheckpointName, Declared, FlagName, Name
 from sensorium.spec.manifest import Manifest
 
 __all__ = ["Limits", "ModelSetting", "Profile", "ProjectFile", "ToolSetting"]
@@ -23,13 +23,42 @@ class ModelSetting(Declared):
     dtype: str = "auto"
     plan: Literal["steps", "whole"] = "steps"
     context_tokens: Annotated[int, Field(ge=256)] = 8192
+    reads: list[Literal["image", "audio", "latent"]] = []
+    """What the model takes beside text, so that an agent's pictures and sounds reach it as they are. A server that is
+    started here takes latents whether or not it is said."""
+    urls: list[Annotated[str, Field(min_length=1)]] = []
+    """vllm: where servers run already, each best as `${env:NAME}`. One whose variable is not set counts as absent where
+    a checkpoint is named; where all are absent, a server is started on the checkpoint."""
+    key: Annotated[str, Field(min_length=1)] | None = None
+    """vllm: what those servers are shown, best as `${env:NAME}`; none where the variable is not set."""
+    served: Annotated[str, Field(min_length=1)] | None = None
+    """vllm: the model that those servers have to serve; the checkpoint's name where it is absent."""
+    flags: dict[FlagName, bool | int | float | str] = {}
+    """vllm: options of the server that is started: `max-num-seqs: 8` is `--max-num-seqs 8`, true a bare option."""
+    environment: str | None = None
+    """vllm: the Python that starts the server; absent, that of the environment that `models pull` makes."""
 
     @model_validator(mode="after")
     def _has_voice(self) -> ModelSetting:
-        if (self.backend == "scripted") != (self.checkpoint is None) or (self.backend == "scripted") != bool(
-            self.replies
-        ):
-            raise ValueError("a model has a checkpoint, or is backend: scripted with replies: [TEXT, ...]")
+        is_scripted = self.backend == "scripted"
+        has_weights = self.checkpoint is not None or (self.backend == "vllm" and bool(self.urls))
+        if is_scripted != bool(self.replies) or is_scripted == has_weights:
+            raise ValueError(
+                "a model has a checkpoint, or is backend: vllm with urls: [URL, ...], or backend: scripted with "
+                "replies: [TEXT, ...]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_its_backend_reads(self) -> ModelSetting:
+        told = {"urls": self.urls, "key": self.key, "served": self.served, "flags": self.flags}
+        extra = [name for name, value in {**told, "environment": self.environment}.items() if value]
+        if extra and self.backend != "vllm":
+            raise ValueError(f"{', '.join(extra)} is for backend: vllm; backend {self.backend} has no server")
+        if self.urls and self.checkpoint is None and self.served is None:
+            raise ValueError("urls without a checkpoint want served: NAME, the model that the servers have to serve")
+        if (self.key or self.served) and not self.urls:
+            raise ValueError("key and served are for servers that run already; write urls: [URL, ...] too")
         return self
 
 

@@ -1,0 +1,1 @@
+"""Language models that vLLM serves: a server that is started here, or servers that run already."""

@@ -1,0 +1,148 @@
+"""What the chunks of a streamed reply add up to."""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+from typing import Literal
+
+import msgspec
+
+from sensorium.errors import ModelError, OperatorError
+from sensorium.model.contract import Ask, Reply, Usage
+from sensorium.model.fitting import misfit
+from sensorium.model.vllm.endpoints import Endpoint
+from sensorium.model.vllm.refusal import Passing, refusal
+
+__all__ = ["Reading"]
+
+_SHOWN = 200
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta = msgspec.field(default_factory=_Delta)
+    finish_reason: str | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Chunk(msgspec.Struct):
+    model: str | None = None
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+class Reading:
+    """A reply as it comes.
+
+    Args:
+        ask: What was asked for.
+        endpoint: Who answers.
+        served: The model that has to answer.
+    """
+
+    def __init__(self, ask: Ask, endpoint: Endpoint, served: str) -> None:
+        self._ask = ask
+        self._endpoint = endpoint
+        self._served = served
+        self._began_s = perf_counter()
+        self._first_token_s = 0.0
+        self._pieces: list[str] = []
+        self._finish: str | None = None
+        self._usage = _Usage()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of the reply was passed on."""
+        return bool(self._pieces)
+
+    def take(self, data: str) -> str:
+        """The characters that the reply goes on with; none where the chunk brings other news.
+
+        Raises:
+            Passing: The chunk is none, or tells of an error that may pass.
+            ModelError: It tells of another error.
+            CallerError: It says that the prompt is too long.
+            OperatorError: Another model answers.
+        """
+        if data == "[DONE]":
+            return ""
+        try:
+            chunk = msgspec.json.decode(data, type=_Chunk)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise self._passing(f"sends what is no chunk of a reply ({error}): {data[:_SHOWN]!r}") from error
+        if chunk.error is not None:
+            raise refusal(self._endpoint, _code(chunk.error), bytes(data, "utf-8"), {})
+        self._require_model(chunk.model)
+        self._usage = chunk.usage or self._usage
+        return "".join(self._piece(choice) for choice in chunk.choices[:1])
+
+    def reply(self) -> Reply:
+        """The whole reply, after the last chunk.
+
+        Raises:
+            Passing: The stream ended before the reply did.
+            ModelError: It is none that the ask allows.
+        """
+        if self._finish is None:
+            raise self._passing("ended its stream before the reply was whole")
+        if self._finish not in ("stop", "length"):
+            raise self._passing(f"gave the reply up, as {self._finish!r}")
+        text, finish = "".join(self._pieces), "length" if self._finish == "length" else "stop"
+        fault = misfit(text, self._ask) if finish == "stop" else ""
+        if fault:
+            raise ModelError(
+                f"the server {self._endpoint.name} said {text[:_SHOWN]!r}; {fault}. It does not hold the reply to what "
+                "was asked for: is it vLLM, with structured outputs?"
+            )
+        return Reply(text, self._used(), _finish(finish))
+
+    def _piece(self, choice: _Choice) -> str:
+        self._finish = choice.finish_reason or self._finish
+        piece = choice.delta.content or ""
+        if piece:
+            self._first_token_s = self._first_token_s or perf_counter() - self._began_s
+            self._pieces.append(piece)
+        return piece
+
+    def _require_model(self, model: str | None) -> None:
+        if model != self._served:
+            raise OperatorError(
+                f"the server {self._endpoint.name} answered as model {model!r}, and the profile wants "
+                f"{self._served!r}; set served: in the profile, or serve that model"
+            )
+
+    def _used(self) -> Usage:
+        used = self._usage
+        cached = used.prompt_tokens_details.cached_tokens if used.prompt_tokens_details else None
+        seconds = perf_counter() - self._began_s
+        return Usage(used.prompt_tokens, used.completion_tokens, cached or 0, self._first_token_s, seconds)
+
+    def _passing(self, what: str) -> Passing:
+        return Passing(ModelError(f"the server {self._endpoint.name} {what}", can_retry=True))
+
+
+def _finish(told: str) -> Literal["stop", "length"]:
+    return "length" if told == "length" else "stop"
+
+
+def _code(error: msgspec.Raw) -> int:
+    """The HTTP status that an error in a stream stands for; 500 where it tells none."""
+    try:
+        told = json.loads(bytes(error))
+        return int(told["code"])
+    except (ValueError, TypeError, KeyError):
+        return 500
