@@ -1,4 +1,4 @@
-"""Illegal plans that are carried out: `python benchmarks/illegal_plans.py [--replies N] [--seed S]`. Limit: 0 of 10,000.
+"""Illegal plans that are carried out: `benchmarks/illegal_plans.py [--replies N] [--seed S]`. Limit: 0 of 10,000.
 
 Each reply goes the whole way: a graph whose agent plans, the checker, the runner, the result store. The replies are
 noise, broken JSON, deep nesting, plans of up to 10,000 calls, unknown tools, wrong types, cycles, hostile names, and
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -39,7 +40,9 @@ async def measure(folder: Path, replies: int, seed: int) -> Counter[str]:
         plans = [event for event in seen if isinstance(event, PlanMade)]
         counts["plans refused"] += sum(bool(plan.faults) for plan in plans)
         counts["plans carried out"] += sum(not plan.faults for plan in plans)
-        counts["illegal plans carried out"] += bool(garbage.faults_of(seen))
+        if faults := garbage.faults_of(seen):
+            counts["illegal plans carried out"] += 1
+            print(f"illegal: {faults} in {[plan.plan for plan in plans]}", file=sys.stderr)
         calls = [event for event in seen if isinstance(event, ToolCalled) and event.status == "done"]
         counts["calls"] += len(calls)
         counts["acts without a yes"] += sum(call.tool == "send" for call in calls)

@@ -178,11 +178,13 @@ class ModelAsked:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """An agent called a tool and it ended."""
+    """An agent called a tool, another agent or a graph, and it ended."""
 
     run: RunId
     node: str
+    """Path of the agent's node."""
     tool: str
+    """Name of what was called."""
     status: Literal["done", "failed"]
     outputs: dict[str, Value] = field(default_factory=dict[str, Value])
     message: str = ""
@@ -197,7 +199,7 @@ class ToolCalled:
     kind: str = ""
     """`error.kind` where it failed, as in `sensorium.errors`."""
     is_node: bool = False
-    """Whether the call is a node of the agent's plan, which has events of its own."""
+    """Whether the call is a node with events of its own, below the agent's: each of a plan, and an agent or a graph."""
 
 
 @dataclass(frozen=True, slots=True)

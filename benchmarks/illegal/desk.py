@@ -1,4 +1,4 @@
-"""A project whose only agent plans: it may look, mark, count and send. Tools are real, and refuse what is none of theirs."""
+"""A project whose only agent plans: it may look, mark, count and send."""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
 from sensorium.errors import ModelError
-from sensorium.model.contract import Ask, Model, Piece, Reply
+from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Preparing, Reply
 from sensorium.parts import Flag, Number, Text, Value
 from sensorium.spec.ports import PortType
 
@@ -27,15 +27,15 @@ async def reply_to(model: Model, ask: Ask, tell: Callable[[str], None] = silent)
         CallerError: The messages do not fit into its context.
         OperatorError: It is missing.
     """
-    async with aclosing(cast("Any", model.ask(ask))) as events:
+    async with aclosing(cast("AsyncGenerator[ModelEvent, None]", model.ask(ask))) as events:
         async for event in events:
             match event:
                 case Piece(text):
                     tell(text)
                 case Reply():
                     return event
-                case _:
-                    raise AssertionError(f"{event} is no event of a model")
+                case Preparing():
+                    pass
     raise ModelError("the model ended without a reply")
 
 

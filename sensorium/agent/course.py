@@ -37,7 +37,8 @@ class Intent:
     @property
     def step(self) -> Step:
         """The call as part of a plan."""
-        return Step(self.node, self.card.name, self.wires, tuple(self.card.signature.outputs))
+        outputs = tuple(self.card.signature.outputs)
+        return Step(self.node, self.card.name, self.wires, outputs, self.card.kind)
 
 
 @dataclass(slots=True)

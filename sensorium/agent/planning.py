@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from sensorium.agent.asking import reply_to
 from sensorium.agent.course import Chooser, Course
@@ -79,12 +79,12 @@ class Planning:
         for _ in range(self.repairs + 1):
             reply = await reply_to(model, ask)
             try:
-                plan = plans.read(reply, task)
-                if not plan.steps:
+                written = plans.read(reply, task)
+                if not written.plan.steps:
                     return Proposal(None, tuple(refused), first)
-                spec = plan.spec()
+                spec = written.plan.spec()
                 first = first or spec
-                faults = tuple(self.check(spec))
+                faults = written.faults or tuple(self.check(spec))
                 if not faults:
                     return Proposal(spec, tuple(refused), first)
             except AuthorError as error:
@@ -131,7 +131,7 @@ class _Counted:
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         self.asks += 1
-        async with aclosing(cast("Any", self._model.ask(ask))) as events:
+        async with aclosing(cast("AsyncGenerator[ModelEvent, None]", self._model.ask(ask))) as events:
             async for event in events:
                 if isinstance(event, Reply):
                     self.usage = _sum(self.usage, event.usage)

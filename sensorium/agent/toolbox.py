@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sensorium.agent.task import Call
 from sensorium.errors import Fault
@@ -17,30 +17,31 @@ __all__ = ["Card", "Toolbox"]
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A tool as an agent sees it."""
+    """A tool, another agent or a graph, as an agent sees it."""
 
     name: str
     about: str
     signature: Signature
     follows: frozenset[str] | None = None
     """Tools whose outputs its inputs may take, beside what came with the request; None for any whose types fit."""
+    kind: Literal["tool", "agent", "graph"] = "tool"
 
 
 class Toolbox(Protocol):
-    """The tools that an agent may call. Nothing that a tool says changes what is in it."""
+    """The tools, agents and graphs that an agent may call. Nothing that one of them says changes what is in it."""
 
     @property
     def cards(self) -> tuple[Card, ...]:
-        """The tools, in an order that never changes."""
+        """What may be called, in an order that never changes."""
         ...
 
     async def call(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
-        """A tool's outputs.
+        """What a call gave: a value for each output port.
 
         Raises:
-            CallerError: The tool refuses the input.
-            ToolError: The tool failed.
-            OperatorError: Something that the tool needs is missing.
+            CallerError: What is called refuses the input.
+            ToolError: It failed.
+            OperatorError: Something that it needs is missing.
             RefusedError: A person refused the call.
             PausedError: The call waits for a person.
         """

@@ -7,11 +7,11 @@ The model names tools in order, and writes the texts, numbers and flags that the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sensorium.agent.frontier import feeds, is_written
+from sensorium.agent.frontier import feeds, is_written, needs
 from sensorium.agent.hand import Hand
 from sensorium.agent.media import with_media
 from sensorium.agent.plan import Plan, Step, escaped
@@ -26,13 +26,21 @@ from sensorium.spec.plain import is_list, is_mapping
 from sensorium.spec.ports import PortType
 from sensorium.spec.wires import is_wire, parse_wire
 
-__all__ = ["WholePlans"]
+__all__ = ["WholePlans", "WrittenPlan"]
 
 _CALL_TOKENS = 80
 _LEAST_TOKENS = 200
 _MOST_CHARS = 1_000_000
 _HISTORY_CHARS = 1500
 _MOST_FAULTS = 5
+
+
+class WrittenPlan(NamedTuple):
+    """What a model wrote."""
+
+    plan: Plan
+    faults: tuple[Fault, ...]
+    """Calls that lack what nothing before them gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +75,22 @@ class WholePlans:
         wrong = Message("user", self.script.repairing.replace("{faults}", told))
         return replace(ask, messages=(*ask.messages, shown, wrong))
 
-    def read(self, reply: Reply, task: Task) -> Plan:
+    def read(self, reply: Reply, task: Task) -> WrittenPlan:
         """The plan that a reply holds, which may be wrong in every way that a checker finds.
 
         Raises:
             AuthorError: It holds none; or more calls than are allowed.
         """
-        plan = Plan.of(task)
-        hand = task.hand
+        plan, hand = Plan.of(task), task.hand
+        faults: list[Fault] = []
         for call in self._calls(reply):
             step = self._step(call, plan, hand)
             plan = plan.with_step(step)
             card = self._card(step.callee)
             if card is not None:
+                faults += self._lacking(card, step, hand)
                 hand = hand.planned(step.node, card.name, card.signature.outputs)
-        return plan
+        return WrittenPlan(plan, tuple(faults))
 
     def _calls(self, reply: Reply) -> Sequence[Mapping[str, Any]]:
         found = _nodes(reply)
@@ -99,7 +108,19 @@ class WholePlans:
         if card is None:
             return Step(plan.node_for(name), name, written, ())
         fed = {port: found.written for port, found in feeds(card, hand, written).items()}
-        return Step(plan.node_for(name), name, fed | written, tuple(card.signature.outputs))
+        return Step(plan.node_for(name), name, fed | written, tuple(card.signature.outputs), card.kind)
+
+    def _lacking(self, card: Card, step: Step, hand: Hand) -> Iterator[Fault]:
+        """What a call takes and nothing before it gives, and who does."""
+        ports = card.signature.inputs
+        for group in needs(card, hand):
+            kinds = {kind.kind for kind in group}
+            if kinds.isdisjoint(ports[port].kind for port in step.inputs if port in ports):
+                able = [
+                    other.name for other in self.cards if kinds & {k.kind for k in other.signature.outputs.values()}
+                ]
+                found = f"{step.node} takes {' or '.join(sorted(kinds))}, and nothing before it gives any"
+                yield Fault("", 0, 0, found, f"call {' or '.join(able)} first" if able else f"leave {step.node} out")
 
     def _card(self, name: str) -> Card | None:
         return next((card for card in self.cards if card.name == name), None)

@@ -140,7 +140,7 @@ class Watcher:
             case NodeFailed(node=node, callee=callee, message=message):
                 self._end(node)
                 self._say(f"[red]✗[/red] {escape(node)} [dim]{escape(callee)}[/dim] {escape(_bare(message, callee))}")
-            case ToolCalled(is_node=True) if not self._calls_only:
+            case ToolCalled(is_node=True, status=status) if status == "failed" or not self._calls_only:
                 pass  # it has a line of its own already
             case ToolCalled(tool=tool, status=status, message=message):
                 mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"

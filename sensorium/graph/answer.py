@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from sensorium.errors import SensoriumError
-from sensorium.events import NodeFailed, NodeFinished
+from sensorium.events import NodeFailed, NodeFinished, ToolCalled
 from sensorium.graph.leaf import CallContext
-from sensorium.parts import Value
+from sensorium.graph.outcome import NodeOutcome
+from sensorium.graph.tally import num_bytes
+from sensorium.parts import Value, blobs_of
 from sensorium.spec.checked import CheckedNode
 
-__all__ = ["Answer", "callee_of", "tell_end", "tell_failure"]
+__all__ = ["Answer", "callee_of", "tell_call", "tell_end", "tell_failure"]
 
 
 class Answer(NamedTuple):
@@ -46,3 +49,29 @@ def tell_end(
     context.emit(
         NodeFinished(context.run, context.node, callee, outputs, seconds, answer.cached, answer.instead, figures)
     )
+
+
+def tell_call(context: CallContext, node: CheckedNode, outcome: NodeOutcome) -> None:
+    """Tells whoever watches that an agent's call ended which is a node of its own; nothing of one that did not begin.
+
+    Args:
+        context: Where the agent's own node is.
+        node: What it called.
+        outcome: How that ended.
+    """
+    if outcome.status not in ("done", "failed", "refused"):
+        return
+    error = outcome.error
+    told = ToolCalled(
+        context.run,
+        context.node,
+        node.callee,
+        "done" if error is None else "failed",
+        outcome.outputs,
+        seconds=outcome.seconds,
+        cached=outcome.cached,
+        bytes_in=outcome.figures.bytes_in,
+        bytes_out=num_bytes(blobs_of(outcome.outputs)),
+        is_node=True,
+    )
+    context.emit(told if error is None else replace(told, message=str(error), kind=error.kind))

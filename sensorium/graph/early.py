@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sensorium.spec.callees import Callees, called, called_graphs
+from sensorium.spec.callees import Callees
+from sensorium.spec.calls import called, reached
 from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.checked import CheckedNode, ElseCall, ElseValue, Feed, ListFeed, WireFeed
 from sensorium.spec.graph import NodeSpec
@@ -40,16 +41,12 @@ def _may_be_in_vain(node: NodeSpec, catalogue: Catalogue) -> bool:
 
 
 def _with_inner_nodes(node: NodeSpec, catalogue: Catalogue) -> Iterator[NodeSpec]:
-    """The node, and all nodes of the graphs that are called for it."""
+    """The node, and all nodes of the graphs that are called for it, by itself or by its agents."""
     yield node
-    waiting = [name for kind, name in called(node) if kind == "graph"]
-    seen = set(waiting)
-    while waiting:
-        spec = catalogue.graphs[waiting.pop()].spec
-        yield from spec.nodes.values()
-        further = set(called_graphs(spec)) - seen
-        waiting += further
-        seen |= further
+    inner = {one for first in called(node) for one in reached(first, catalogue)}
+    for kind, name in inner:
+        if kind == "graph" and name in catalogue.graphs:
+            yield from catalogue.graphs[name].spec.nodes.values()
 
 
 def _wires(node: CheckedNode) -> Iterator[Wire]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from sensorium.errors import OperatorError
 from sensorium.graph.services import Services
-from sensorium.spec.callees import called
+from sensorium.spec.calls import Called, calls_of_graph, reached
 from sensorium.spec.catalogue import AgentEntry, Catalogue, ToolEntry
 from sensorium.spec.graph import GraphSpec
 from sensorium.spec.write import to_yaml
@@ -29,7 +29,7 @@ async def identities_of(spec: GraphSpec, text: str, services: Services) -> dict[
     """
     catalogue = services.catalogue
     identities = {f"graph {spec.name}": _digest(text)}
-    for kind, name in dict.fromkeys(_reached(spec, catalogue, {spec.name})):
+    for kind, name in dict.fromkeys(_reached(spec, catalogue)):
         if kind == "graph":
             identities[f"graph {name}"] = _digest(to_yaml(catalogue.graphs[name].spec))
         elif kind == "agent":
@@ -47,20 +47,13 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...
     return (*changed, *gone, *new)
 
 
-def _reached(spec: GraphSpec, catalogue: Catalogue, seen: set[str]) -> Iterator[tuple[str, str]]:
-    """Kind and name of everything that a graph may call, at any depth."""
-    for node in spec.nodes.values():
-        for kind, name in called(node):
-            if kind == "tool" and name in catalogue.tools:
+def _reached(spec: GraphSpec, catalogue: Catalogue) -> Iterator[Called]:
+    """Everything that a graph may call and that is there, at any depth."""
+    entries = {"tool": catalogue.tools, "agent": catalogue.agents, "graph": catalogue.graphs}
+    for first in calls_of_graph(spec):
+        for kind, name in reached(first, catalogue):
+            if name in entries[kind] and (kind, name) != ("graph", spec.name):
                 yield kind, name
-            if kind == "agent" and name in catalogue.agents:
-                yield kind, name
-                tools = catalogue.agents[name].spec.tools
-                yield from (("tool", tool) for tool in tools if tool in catalogue.tools)
-            if kind == "graph" and name in catalogue.graphs and name not in seen:
-                seen.add(name)
-                yield kind, name
-                yield from _reached(catalogue.graphs[name].spec, catalogue, seen)
 
 
 def _digest(text: str) -> str:

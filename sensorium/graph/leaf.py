@@ -69,6 +69,8 @@ class CallContext:
     """List outputs of the node that are followed while it is at work, by port."""
     tally: Tally = field(default_factory=Tally)
     """Counts what the node calls and moves."""
+    agents: tuple[str, ...] = ()
+    """The agents at work for whom the call is made, the outermost first."""
 
     @property
     def owner(self) -> Lineage:
@@ -88,9 +90,9 @@ class CallContext:
         """The same, at one element of the node's `each`, whose outputs nobody follows."""
         return replace(self, node=f"{self.node}[{index}]", streams={}, tally=Tally(self.tally, is_item=True))
 
-    def unfollowed(self) -> CallContext:
-        """The same, for calls whose outputs are not the node's."""
-        return replace(self, streams={})
+    def by(self, agent: str) -> CallContext:
+        """The same, for what an agent calls, whose outputs are not the node's."""
+        return replace(self, streams={}, agents=(*self.agents, agent))
 
     def pass_on(self, port: str, index: int, part: Part) -> None:
         """Tells of one element of a list output, as soon as it is there."""

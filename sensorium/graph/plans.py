@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sensorium.agent.task import Call
 from sensorium.errors import AuthorError, Fault, PausedError
-from sensorium.events import PlanMade, ToolCalled
+from sensorium.events import PlanMade
+from sensorium.graph.answer import tell_call
 from sensorium.graph.approval import approved
 from sensorium.graph.flow import Flow, Read, Settle, Source
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.outcome import NodeOutcome
-from sensorium.graph.tally import num_bytes
-from sensorium.parts import Text, Value, blobs_of
-from sensorium.spec.callees import Callees
+from sensorium.parts import Text, Value
+from sensorium.spec.calls import acts_unasked
 from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.check import check
 from sensorium.spec.checked import Checked, CheckedNode
@@ -105,9 +105,8 @@ class RunPlans:
         return plan.model_copy(update={"nodes": nodes})
 
     def _asking(self, node: NodeSpec) -> NodeSpec:
-        kind, name = node.callee
-        acts = kind == "tool" and Callees(self.catalogue).has_effects(kind, name)
-        if not acts or name in self.context.services.allowed:
+        services = self.context.services
+        if not acts_unasked(node.callee, services.catalogue, services.allowed):
             return node
         return node.model_copy(update={"approve": True})
 
@@ -116,25 +115,8 @@ class RunPlans:
     ) -> NodeOutcome:
         """How a node of the plan ended, told as a call of the agent's too."""
         outcome = await self.settle(node, read, context, source)
-        if outcome.status in ("done", "failed", "refused"):
-            self._tell_call(node, outcome)
+        tell_call(self.context, node, outcome)
         return outcome
-
-    def _tell_call(self, node: CheckedNode, outcome: NodeOutcome) -> None:
-        context, error = self.context, outcome.error
-        told = ToolCalled(
-            context.run,
-            context.node,
-            node.callee,
-            "done" if error is None else "failed",
-            outcome.outputs,
-            seconds=outcome.seconds,
-            cached=outcome.cached,
-            bytes_in=outcome.figures.bytes_in,
-            bytes_out=num_bytes(blobs_of(outcome.outputs)),
-            is_node=True,
-        )
-        context.emit(told if error is None else replace(told, message=str(error), kind=error.kind))
 
 
 def _written(plan: GraphSpec) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import count
 
 from sensorium.agent import Agent, Script
+from sensorium.errors import AuthorError
 from sensorium.events import TextPiece, WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.graph.flow import Settle
@@ -16,6 +17,9 @@ from sensorium.spec.agent import SENTENCES
 from sensorium.spec.catalogue import AgentEntry
 
 __all__ = ["think"]
+
+_MOST_DEEP = 4
+"""Most agents at work for each other, one within the next."""
 
 
 async def think(
@@ -31,12 +35,14 @@ async def think(
         shows_plan: Whether a person approves its plan before any of it is carried out.
 
     Raises:
+        AuthorError: The agent's file names what it cannot call, or too many agents work for each other.
         ModelError: The model failed.
         CallerError: The request does not fit into the model's context, or a latent input has no text.
         OperatorError: The model is missing.
         RefusedError: A person refused the plan.
         PausedError: A call, or the plan, waits for a person.
     """
+    _require_shallow(context, entry.spec.name)
     model = await context.services.model(entry.spec.model)
     for port, value in inputs.items():
         if isinstance(value, Latent):
@@ -54,3 +60,12 @@ async def think(
         shows_plan or context.shows_plans,
     )
     return await agent.work(inputs)
+
+
+def _require_shallow(context: CallContext, name: str) -> None:
+    if len(context.agents) >= _MOST_DEEP:
+        trail = " → ".join((*context.agents, name))
+        raise AuthorError(
+            f"{context.node}: {len(context.agents) + 1} agents work for each other ({trail}), and at most {_MOST_DEEP} "
+            "may; have one of them call its tools itself"
+        )

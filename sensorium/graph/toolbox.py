@@ -8,15 +8,18 @@ from time import perf_counter
 
 from sensorium.agent.task import Call
 from sensorium.agent.toolbox import Card
-from sensorium.errors import AuthorError, DeadlineError, Fault, PausedError, SensoriumError
+from sensorium.errors import AuthorError, DeadlineError, Fault, ModelError, PausedError, SensoriumError, ToolError
 from sensorium.events import ToolCalled
 from sensorium.graph.approval import approved
 from sensorium.graph.flow import Settle
+from sensorium.graph.inner import InnerCalls
 from sensorium.graph.leaf import CallContext, Outcome, call_tool
 from sensorium.graph.plans import RunPlans
 from sensorium.graph.tally import num_bytes
 from sensorium.parts import Value, blobs_of
+from sensorium.spec.calls import Called, acts_unasked, calls_of_agent
 from sensorium.spec.catalogue import AgentEntry, Catalogue, ToolEntry
+from sensorium.spec.check_agent import check_agent
 from sensorium.spec.graph import GraphSpec
 
 __all__ = ["RunToolbox"]
@@ -24,40 +27,45 @@ __all__ = ["RunToolbox"]
 
 @dataclass(frozen=True, slots=True)
 class RunToolbox:
-    """The tools that an agent's file names, as leaf calls of the run. See `sensorium.agent.Toolbox`."""
+    """What an agent's file names: tools as leaf calls of the run, agents and graphs as nodes below the agent's own.
+
+    See `sensorium.agent.Toolbox`.
+    """
 
     context: CallContext
-    entries: Mapping[str, ToolEntry]
+    catalogue: Catalogue
+    """What the agent may call, and nothing else."""
+    cards: tuple[Card, ...]
+    """The same, as the agent's file orders it."""
     plans: RunPlans
+    inner: InnerCalls
 
     @classmethod
     def of(cls, context: CallContext, entry: AgentEntry, settle: Settle) -> RunToolbox:
         """The toolbox of an agent.
 
         Raises:
-            AuthorError: Its file names a tool that is not there.
+            AuthorError: Its file names what is not there, or what calls the agent itself.
         """
-        tools = context.services.catalogue.tools
-        missing = [name for name in entry.spec.tools if name not in tools]
-        if missing:
-            raise AuthorError(
-                f"agent {entry.spec.name!r} names the tool {missing[0]!r}, which is not there; "
-                f"tools here: {', '.join(sorted(tools))}"
-            )
-        own, entries = context.unfollowed(), {name: tools[name] for name in entry.spec.tools}
-        return cls(own, entries, RunPlans(own, Catalogue(entries), entry.spec.limits.steps, settle))
-
-    @property
-    def cards(self) -> tuple[Card, ...]:
-        """The tools, as the agent's file orders them."""
-        return tuple(Card(name, entry.spec.about, entry.spec.signature) for name, entry in self.entries.items())
+        catalogue, path = context.services.catalogue, str(entry.folder / "agent.yaml")
+        faults = [Fault(path, 0, 0, found, right) for _, found, right in check_agent(entry, catalogue)]
+        if faults:
+            raise AuthorError(faults)
+        own, known = context.by(entry.spec.name), calls_of_agent(entry, catalogue)
+        within = _restricted(catalogue, known)
+        plans = RunPlans(own, within, entry.spec.limits.steps, settle)
+        return cls(own, within, tuple(_card(one, within) for one in known), plans, InnerCalls(own, settle))
 
     async def call(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
-        """A tool's outputs. Whoever watches is told of the call, however it ends."""
+        """What a call gave. Whoever watches is told of it, however it ends."""
+        card = next(card for card in self.cards if card.name == name)
+        return await (self._call_tool(name, inputs) if card.kind == "tool" else self._call_inner(card, inputs))
+
+    async def _call_tool(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         context, began_s = self.context, perf_counter()
         told = ToolCalled(context.run, context.node, name, "failed", bytes_in=num_bytes(blobs_of(inputs)))
         try:
-            outcome = await self._called(self.entries[name], await self._approved(name, inputs))
+            outcome = await self._called(self.catalogue.tools[name], await self._approved(name, inputs))
         except PausedError:
             raise
         except SensoriumError as error:
@@ -106,7 +114,45 @@ class RunToolbox:
 
     async def _approved(self, name: str, inputs: Mapping[str, Value]) -> Mapping[str, Value]:
         """A tool that acts on the world asks a person, unless the profile allows it."""
-        context, spec = self.context, self.entries[name].spec
-        if not spec.effects or name in context.services.allowed:
+        if not self._asks("tool", name):
             return inputs
-        return await approved(context, name, f"tool {name}", inputs, spec.signature.inputs)
+        types = self.catalogue.tools[name].spec.signature.inputs
+        return await approved(self.context, name, f"tool {name}", inputs, types)
+
+    async def _call_inner(self, card: Card, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """What another agent or a graph gave.
+
+        Raises:
+            ToolError: It failed; also where the model that it asked did, which is its own affair.
+        """
+        outcome = await self.inner.outcome(card, inputs, asks=self._asks(card.kind, card.name))
+        if isinstance(outcome.error, ModelError):
+            raise ToolError(f"{card.kind} {card.name} failed: {outcome.error}") from outcome.error
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.outputs
+
+    def _asks(self, kind: str, name: str) -> bool:
+        services = self.context.services
+        return acts_unasked((kind, name), services.catalogue, services.allowed)
+
+
+def _restricted(catalogue: Catalogue, known: Sequence[Called]) -> Catalogue:
+    """Nothing but what an agent may call."""
+    return Catalogue(
+        {name: catalogue.tools[name] for kind, name in known if kind == "tool"},
+        {name: catalogue.agents[name] for kind, name in known if kind == "agent"},
+        {name: catalogue.graphs[name] for kind, name in known if kind == "graph"},
+    )
+
+
+def _card(called: Called, catalogue: Catalogue) -> Card:
+    kind, name = called
+    if kind == "tool":
+        tool = catalogue.tools[name].spec
+        return Card(name, tool.about, tool.signature)
+    if kind == "agent":
+        agent = catalogue.agents[name].spec
+        return Card(name, agent.about, agent.signature, kind="agent")
+    graph = catalogue.graphs[name]
+    return Card(name, graph.spec.about or f"The graph {name}.", graph.signature, kind="graph")

@@ -50,7 +50,7 @@ class Ask:
     choices: tuple[str, ...] | None = None
     """The reply is exactly one of these, held by constrained decoding."""
     schema: Mapping[str, Any] | None = None
-    """The reply is JSON of this JSON Schema, held by constrained decoding."""
+    """The reply is JSON of this JSON Schema, its keys in the schema's order, held by constrained decoding."""
     stop: tuple[str, ...] = ()
     """The reply ends before any of these."""
 

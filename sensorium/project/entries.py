@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +10,9 @@ from sensorium.errors import AuthorError, Fault
 from sensorium.project.folders import folder_digest, members
 from sensorium.spec.catalogue import AgentEntry, Catalogue, GraphEntry, Origin, ToolEntry
 from sensorium.spec.check import check
+from sensorium.spec.check_agent import check_agent
 from sensorium.spec.read import GraphSource, read_agent, read_graph, read_tool
+from sensorium.spec.yaml import load_file
 
 __all__ = ["Loaded", "fill_catalogue"]
 
@@ -21,7 +23,8 @@ Loaded = tuple[Catalogue, list[Fault]]
 def fill_catalogue(box: Path, project: Path | None) -> Loaded:
     """Everything that can be called, and every fault in the files that declare it.
 
-    A tool, agent or graph with a fault is left out of the catalogue, so that the rest can be listed and checked.
+    A tool, agent or graph with a fault is left out of the catalogue, so that the rest can be listed and checked. What
+    an agent may call is checked when all is known.
     """
     faults: list[Fault] = []
     places: list[tuple[Path, Origin]] = [(box, "box")]
@@ -38,8 +41,28 @@ def fill_catalogue(box: Path, project: Path | None) -> Loaded:
     ]
     sources = _gather(faults, files, _source)
     callables = Catalogue(tools, agents, {})
-    graphs = _signatures(sources, callables)
-    return Catalogue(tools, agents, graphs), faults
+    catalogue = Catalogue(tools, agents, _signatures(sources, callables))
+    lost = {name for home, _ in places for name in _names(home)}
+    sound = {name: entry for name, entry in agents.items() if not _agent_faults(entry, catalogue, lost)}
+    for entry in {entry.folder: entry for name, entry in agents.items() if name not in sound}.values():
+        faults += _agent_faults(entry, catalogue, lost)
+    return Catalogue(tools, sound, catalogue.graphs), faults
+
+
+def _names(home: Path) -> Iterator[str]:
+    """Names of everything that a folder holds, whatever is wrong with it."""
+    for kind, marker in (("tools", "tool.yaml"), ("agents", "agent.yaml")):
+        yield from (folder.name for folder in members(home, kind, marker))
+    yield from (path.stem for path in (home / "graphs").glob("*.yaml"))
+
+
+def _agent_faults(entry: AgentEntry, catalogue: Catalogue, lost: Collection[str]) -> list[Fault]:
+    """What is wrong with what an agent names, at its places in the file."""
+    found = list(check_agent(entry, catalogue, lost=lost))
+    if not found:
+        return []
+    document = load_file(entry.folder / "agent.yaml")
+    return [document.fault(("tools", fault.place), fault.found, fault.right) for fault in found]
 
 
 def _tool(folder: Path, origin: Origin) -> tuple[str, ToolEntry]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sensorium.spec.calls import Called, calls_of, way
 from sensorium.spec.catalogue import Catalogue, GraphEntry
-from sensorium.spec.graph import GraphSpec, NodeSpec
+from sensorium.spec.graph import GraphSpec
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import Signature
 
-__all__ = ["Callee", "Callees", "called", "called_graphs"]
+__all__ = ["Callee", "Callees"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Callees:
         self.catalogue = catalogue
         self._known: dict[tuple[str, str], Callee | None] = {}
         self._right: dict[tuple[str, str], str] = {}
-        self._ways: dict[str, list[str] | None] = {}
+        self._ways: dict[Called, list[str] | None] = {}
         self._effects: dict[tuple[str, str], bool] = {}
 
     def find(self, kind: str, name: str) -> Callee | None:
@@ -84,60 +85,20 @@ class Callees:
     def _may_act(self, kind: str, name: str) -> bool:
         if kind == "tool":
             return name in self.catalogue.tools and self.catalogue.tools[name].spec.effects
-        if kind == "agent":
-            agent = self.catalogue.agents.get(name)
-            return agent is not None and any(
-                self.has_effects(other, called) for called in agent.spec.tools for other in ("tool", "agent", "graph")
-            )
-        graph = self.catalogue.graphs.get(name)
-        return graph is not None and any(self.has_effects(*called) for called in _calls(graph.spec))
+        return any(self.has_effects(*further) for further in calls_of(kind, name, self.catalogue))
 
-    def way_back(self, name: str, spec: GraphSpec) -> list[str] | None:
-        """How a call of graph `name` comes back to `spec`, as names of graphs; None where it does not."""
-        if name not in self._ways:
-            self._ways[name] = self._way(name, spec)
-        return self._ways[name]
+    def way_back(self, kind: str, name: str, spec: GraphSpec) -> list[str] | None:
+        """How a call of a graph or an agent comes back to `spec`, as names; None where it does not."""
+        key = kind, name
+        if key not in self._ways:
+            self._ways[key] = way(key, lambda here: self._is_graph(here, spec), self.catalogue)
+        return self._ways[key]
 
-    def _way(self, name: str, spec: GraphSpec) -> list[str] | None:
-        came_from: dict[str, str | None] = {name: None}
-        waiting = [name]
-        while waiting:
-            here = waiting.pop()
-            entry = self.catalogue.graphs.get(here)
-            if here == spec.name or (entry is not None and _is(entry, spec)):
-                return _trail(here, came_from)
-            for further in called_graphs(entry.spec) if entry is not None else ():
-                if further not in came_from:
-                    came_from[further] = here
-                    waiting.append(further)
-        return None
+    def _is_graph(self, here: Called, spec: GraphSpec) -> bool:
+        kind, name = here
+        entry = self.catalogue.graphs.get(name)
+        return kind == "graph" and (name == spec.name or (entry is not None and _is(entry, spec)))
 
 
 def _is(entry: GraphEntry, spec: GraphSpec) -> bool:
     return entry.spec is spec or (entry.spec.name == spec.name and entry.spec == spec)
-
-
-def _trail(end: str, came_from: Mapping[str, str | None]) -> list[str]:
-    trail = [end]
-    while (before := came_from[trail[-1]]) is not None:
-        trail.append(before)
-    return trail[::-1]
-
-
-def called(node: NodeSpec) -> Iterator[tuple[str, str]]:
-    """Kind and name of what a node calls, and of what stands in for it."""
-    yield node.callee
-    if node.else_ is not None and node.else_.tool is not None:
-        yield "tool", node.else_.tool
-    if node.else_ is not None and node.else_.graph is not None:
-        yield "graph", node.else_.graph
-
-
-def _calls(spec: GraphSpec) -> Iterator[tuple[str, str]]:
-    for node in spec.nodes.values():
-        yield from called(node)
-
-
-def called_graphs(spec: GraphSpec) -> list[str]:
-    """Names of the graphs that a graph calls, each once, in its own order."""
-    return list(dict.fromkeys(name for kind, name in _calls(spec) if kind == "graph"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sensorium.spec.callees import Callees, called
+from sensorium.spec.callees import Callees
+from sensorium.spec.calls import called
 from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.check_node import NodeCheck
 from sensorium.spec.checked import Checked, CheckedNode, WireFeed
@@ -109,7 +110,7 @@ class _Check:
     def _giver(self, node: NodeSpec) -> Giver:
         kind, name = node.callee
         callee = self.callees.find(kind, name)
-        if callee is None or (kind == "graph" and self.callees.way_back(name, self.spec) is not None):
+        if callee is None or (kind == "graph" and self.callees.way_back(kind, name, self.spec) is not None):
             return Giver(None, {})
         outputs = callee.signature.outputs
         if node.each is not None:

@@ -71,7 +71,7 @@ class ElseCheck:
         kind = "tool" if spec.tool is not None else "graph"
         called, at = spec.tool or spec.graph or "", (*self.path, kind)
         other = self.callees.find(kind, called)
-        way = self.callees.way_back(called, self.graph) if kind == "graph" else None
+        way = self.callees.way_back(kind, called, self.graph) if kind == "graph" else None
         if way is not None:
             trail = " → ".join((self.graph.name, *way))
             self.feeding.faults.add(at, f"the graph contains itself: {trail}", "a graph cannot call itself")

@@ -78,7 +78,7 @@ class NodeCheck:
     def _callee_faults(self) -> None:
         kind, called = self.node.callee
         at = (*self.path, kind)
-        way = self.callees.way_back(called, self.graph) if kind == "graph" else None
+        way = self.callees.way_back(kind, called, self.graph)
         if way is not None:
             found = f"the graph contains itself: {' → '.join((self.graph.name, *way))}"
             self.faults.add(at, found, "a graph cannot call itself; until repeats a node")

@@ -106,7 +106,7 @@ async def test_a_tool_that_is_not_there_is_the_authors_fault(scratch: Scratch) -
         "helper", tools=["subtract"], inputs={"request": "text"}, outputs={"answer": "text", "total": "data?"}
     )
     scratch.scripted("central", ["x"])
-    with pytest.raises(AuthorError, match="'subtract', which is not there; tools here: add"):
+    with pytest.raises(AuthorError, match="names 'subtract', which is no tool, agent or graph; there are add, helper"):
         await scratch.graph(GRAPH).arun(request="Add")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -23,7 +23,7 @@ from sensorium.store import Store
 pytestmark = pytest.mark.models
 
 SKY = (Message("system", "Answer in one sentence."), Message("user", "What colour is the sky on a clear day?"))
-COLOUR = {
+COLOUR: dict[str, Any] = {
     "type": "object",
     "properties": {"colour": {"type": "string", "maxLength": 20}, "is_day": {"type": "boolean"}},
     "required": ["colour", "is_day"],
@@ -91,6 +91,13 @@ async def test_choices_and_schemas_hold(model: HostedModel) -> None:
     written = json.loads((await reply(model, Ask(SKY, max_tokens=60, schema=COLOUR))).text)
     assert set(written) == {"colour", "is_day"}
     assert isinstance(written["is_day"], bool)
+
+
+async def test_keys_are_written_in_the_schemas_order(model: HostedModel) -> None:
+    for names in (["is_day", "colour"], ["colour", "is_day"]):
+        properties = {name: COLOUR["properties"][name] for name in names}
+        written = await reply(model, Ask(SKY, max_tokens=60, schema={**COLOUR, "properties": properties}))
+        assert list(json.loads(written.text)) == names
 
 
 async def test_stop_texts_and_seeds_hold(model: HostedModel) -> None:

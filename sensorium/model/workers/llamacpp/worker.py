@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -110,12 +111,12 @@ def _request(prompt: str, settings: dict[str, Any]) -> dict[str, Any]:
     if "seed" in settings:
         request["seed"] = settings["seed"] % 2**32
     if "schema" in settings:
-        request["grammar"] = _grammar(settings["schema"])
+        request["grammar"] = _grammar(json.loads(settings["schema"]))
     return request
 
 
 def _grammar(schema: dict[str, Any]) -> str:
-    """A grammar of JSON by the schema, without free space: small models get lost in blank lines between tokens."""
+    """A grammar of JSON, keys in the schema's order, without free space: small models get lost in blank lines."""
     grammar: str = _LLAMA.json_schema_to_grammar({"x-guidance": {"whitespace_flexible": False}, **schema})
     return grammar
 

@@ -19,18 +19,18 @@ class Constraint:
     Args:
         tokenizer: The model's.
         num_tokens: Size of the model's vocabulary.
-        schema: A JSON Schema, or None.
+        schema: A JSON Schema as text, or None; what is written has its keys in the schema's order.
 
     Raises:
         ValueError: The schema says what decoding cannot be held to.
     """
 
-    def __init__(self, tokenizer: Any, num_tokens: int, schema: dict[str, Any] | None) -> None:
+    def __init__(self, tokenizer: Any, num_tokens: int, schema: str | None) -> None:
         self._matcher: Any = None
         if schema is None:
             return
         own: Any = llguidance.hf.from_tokenizer(tokenizer, n_vocab=num_tokens)
-        told = json.dumps({"x-guidance": {"whitespace_flexible": False}, **schema})
+        told = json.dumps({"x-guidance": {"whitespace_flexible": False}, **json.loads(schema)})
         self._matcher = llguidance.LLMatcher(own, llguidance.LLMatcher.grammar_from_json_schema(told))
         self._mask: Any = llguidance.torch.allocate_token_bitmask(1, num_tokens)
         self._check()
