@@ -14,7 +14,8 @@ from sensorium import media
 from sensorium.checkpoint import Checkpoints
 from sensorium.errors import CallerError, OperatorError
 from sensorium.host import WorkerHost
-from sensorium.model import Placement, TransformersModel, open_model
+from sensorium.host.environment import Environments
+from sensorium.model import VLLM_REQUIREMENTS, Placement, TransformersModel, open_model
 from sensorium.model.contract import Ask, Message, MessagePart, Model, Reply
 from sensorium.model.transformers import Reading
 from sensorium.model.vllm.client import Waits
@@ -29,9 +30,8 @@ from sensorium.spec.projectfile import ModelSetting
 from sensorium.store import Store
 from sensorium.testing import Scratch
 from tests.box.tiny_llava import IMAGE_TOKENS, tiny_llava
-from tests.served import vllm_python
 
-pytestmark = [pytest.mark.vllm, pytest.mark.models]
+pytestmark = pytest.mark.vllm
 
 WORDS = "smollm2-135m-transformers"
 QUESTION = "What colour is the sky on a clear day?"
@@ -64,8 +64,12 @@ async def host(tmp_path: Path, store: Store) -> AsyncIterator[WorkerHost]:
     await host.close()
 
 
-def placed(checkpoint: Path, host: WorkerHost, digest: str = "0" * 64) -> Placement:
-    return Placement(checkpoint, digest, host, keep_warm_s=0, setup_s=300, call_s=120, python=vllm_python())
+def placed(checkpoint: Path, host: WorkerHost) -> Placement:
+    try:
+        python = Environments(home_folder()).python(VLLM_REQUIREMENTS)
+    except OperatorError as error:
+        pytest.skip(str(error))
+    return Placement(checkpoint, "0" * 64, host, keep_warm_s=0, setup_s=300, call_s=300, python=python)
 
 
 def setting(**told: object) -> ModelSetting:
