@@ -17,6 +17,8 @@ from sensorium.errors import CallerError, OperatorError
 from sensorium.model.contract import Ask, Message, MessagePart
 from sensorium.model.vllm.content import messages_of
 from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
+from sensorium.model.vllm.endpoints import Endpoint
+from sensorium.model.vllm.refusal import refusal
 from sensorium.model.vllm.torch_file import write_tensor
 from sensorium.parts import Audio, Image, Latent
 from sensorium.store import Store
@@ -149,3 +151,19 @@ def test_a_checkpoint_that_tells_nothing_is_for_the_operator(tmp_path: Path, wri
         (tmp_path / "config.json").write_text(written)
     with pytest.raises(OperatorError, match="tells no hidden_size"):
         EmbedsForm.of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "At most 0 audio(s) may be provided in one prompt. (parameter=audio)",
+        "`prompt_embeds` hidden_size 288 does not match the model's hidden_size 576. (parameter=prompt_embeds)",
+        "You must set `--enable-prompt-embeds` to input `prompt_embeds`",
+        "Failed to load image: cannot identify image file",
+    ],
+)
+def test_a_part_that_a_server_refuses_is_the_callers_to_leave_out(said: str) -> None:
+    body = json.dumps({"error": {"message": said, "type": "BadRequestError", "code": 400}}).encode()
+    refused = refusal(Endpoint("http://127.0.0.1:1/v1", None, "far"), 400, body, {})
+    assert isinstance(refused, CallerError)
+    assert str(refused).startswith(f"the server far answers 400: {said}")
