@@ -108,6 +108,10 @@ class _Choices:
     def identity(self) -> str:
         return self.model.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset()
+
     def prompt(self, ask: Ask) -> str:
         return self.model.prompt(ask)
 

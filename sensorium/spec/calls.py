@@ -113,7 +113,8 @@ def acts_unasked(first: Called, catalogue: Catalogue, allowed: Collection[str]) 
             continue
         if kind == "tool" and name in catalogue.tools and catalogue.tools[name].spec.effects:
             return True
-        further = set(_unasked(catalogue.graphs[name].spec)) if kind == "graph" and name in catalogue.graphs else set()
+        graph = catalogue.graphs.get(name) if kind == "graph" else None
+        further: set[Called] = set() if graph is None else set(_unasked(graph.spec))
         waiting += further - seen
         seen |= further
     return False
