@@ -1,8 +1,9 @@
 # make demo    sets everything up and runs the demo
 # make test    sets everything up, checks the code and runs every test
 #              make demo PROFILE=small: the smaller language model
+# make vllm    makes an environment with vLLM, and tests a language model that it serves
 .DEFAULT_GOAL := help
-.PHONY: help env weights demo test lint fast slow models bench lock wheel clean
+.PHONY: help env weights demo test lint fast slow models vllm bench lock wheel clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -12,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo 'parts:       env weights lint fast slow models bench lock wheel clean'
+	@echo 'parts:       env weights lint fast slow models vllm bench lock wheel clean'
 
 env: $(VENV)/.complete
 
@@ -34,16 +35,21 @@ lint: env
 	lint-imports
 
 fast: env
-	pytest -q -n 2 -m "not models and not slow" tests
+	pytest -q -n 2 -m "not models and not slow and not vllm" tests
 
 slow: env
-	pytest -q -n 2 -m "slow and not models" tests
+	pytest -q -n 2 -m "slow and not models and not vllm" tests
 
 models: env
 	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers
 	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
 
-test: lint fast slow models
+# A server has both cores to itself, and its tests share it.
+vllm: env
+	sensorium models pull vllm qwen2.5-coder-0.5b-transformers smollm2-135m-transformers
+	pytest -q -m vllm tests
+
+test: lint fast slow models vllm
 
 bench: weights
 	@failed=0; for file in $(filter-out benchmarks/report.py,$(wildcard benchmarks/*.py)); do \

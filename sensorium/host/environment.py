@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,11 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sensorium.errors import OperatorError
+from sensorium.host.cpu_torch import CPU_INDEX, cpu_torch
 from sensorium.host.lock import locked
 
 __all__ = ["Environments"]
 
 _ENGINE_NEEDS = ("numpy", "pillow", "msgspec")
+_NAMED = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*==", re.MULTILINE)
 _LAST_LINES = 15
 _LOCK_S = 3600.0
 
@@ -43,12 +46,8 @@ class Environments:
         Raises:
             OperatorError: The requirements cannot be read.
         """
-        parts = [sys.version.split()[0], *_pins()]
-        for path in _files(requirements):
-            try:
-                parts.append(path.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError) as error:
-                raise OperatorError(f"requirements {path} cannot be read: {error}") from error
+        texts = _texts(requirements)
+        parts = [sys.version.split()[0], *_pins(texts), *texts]
         return self._root / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
     def python(self, requirements: Path) -> Path:
@@ -69,7 +68,8 @@ class Environments:
         """The environment's interpreter; the environment is made where it is absent.
 
         What the requirements name is installed by pip under the user's own settings; before it, without their
-        dependencies, the packages of the file beside it whose name ends in `.no-deps.txt`.
+        dependencies, the packages of the file beside it whose name ends in `.no-deps.txt`. What the engine itself
+        needs there comes at the version that is installed here, unless the requirements name another.
 
         Args:
             requirements: A requirements file.
@@ -103,9 +103,25 @@ def _files(requirements: Path) -> list[Path]:
     return [no_deps, requirements] if no_deps.is_file() else [requirements]
 
 
-def _pins() -> list[str]:
-    """What the engine's own modules need, as it is installed here."""
-    return [f"{name}=={importlib.metadata.version(name)}" for name in _ENGINE_NEEDS]
+def _texts(requirements: Path) -> list[str]:
+    """What stands in the files.
+
+    Raises:
+        OperatorError: One cannot be read.
+    """
+    texts: list[str] = []
+    for path in _files(requirements):
+        try:
+            texts.append(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise OperatorError(f"requirements {path} cannot be read: {error}") from error
+    return texts
+
+
+def _pins(texts: list[str]) -> list[str]:
+    """What the engine's own modules need, as it is installed here, where the requirements do not name it themselves."""
+    named = {name.lower() for text in texts for name in _NAMED.findall(text)}
+    return [f"{name}=={importlib.metadata.version(name)}" for name in _ENGINE_NEEDS if name not in named]
 
 
 def _make(place: Path, requirements: Path, on_progress: Callable[[str], None]) -> None:
@@ -119,9 +135,12 @@ def _make(place: Path, requirements: Path, on_progress: Callable[[str], None]) -
         )
         _take_settings(place)
         pip = [*_pip(place), "install", "--disable-pip-version-check", "--progress-bar", "off"]
+        texts = _texts(requirements)
+        for wanted in cpu_torch(texts):
+            _say([*pip, "--no-deps", "--index-url", CPU_INDEX, wanted], requirements, on_progress)
         for path in _files(requirements):
             own = [] if path == requirements else ["--no-deps"]
-            needed = _pins() if path == requirements else []
+            needed = _pins(texts) if path == requirements else []
             _say([*pip, *own, "-r", str(path), *needed], requirements, on_progress)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)

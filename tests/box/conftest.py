@@ -11,5 +11,5 @@ HERE = Path(__file__).parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("models") is None:
+        if HERE in item.path.parents and not any(item.get_closest_marker(name) for name in ("models", "vllm")):
             item.add_marker(pytest.mark.slow)

@@ -82,6 +82,18 @@ def test_an_environment_has_what_is_asked_for_and_what_a_worker_needs(
     assert said == []
 
 
+def test_requirements_may_name_another_version_of_what_a_worker_needs(
+    environments: Environments, requirements: Path, wheels: Path
+) -> None:
+    write_wheel(wheels, "numpy", "1.9.9")
+    before = environments.place(requirements)
+    requirements.write_text("greeting==1.0\nnumpy==1.9.9\n")
+    assert environments.place(requirements) != before
+    python = environments.make(requirements)
+    code = "import numpy, msgspec; print(numpy.VERSION, msgspec.VERSION)"
+    assert printed(python, code) == f"1.9.9 {importlib.metadata.version('msgspec')}"
+
+
 def test_an_environment_that_was_not_made_says_which_command_makes_it(
     environments: Environments, requirements: Path
 ) -> None:
