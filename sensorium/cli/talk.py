@@ -260,7 +260,9 @@ class Talk:
         typer.echo(opening(self._conversation), err=True)
 
     def _list_tools(self) -> None:
-        tools = self._project.catalogue.tools
+        catalogue = self._project.catalogue
+        entries = (*catalogue.graphs.items(), *catalogue.agents.items(), *catalogue.tools.items())
+        abouts = {name: entry.spec.about for name, entry in entries}
         console = Console(markup=False, highlight=False)
         for name in self._project.callable_by(self._conversation.graph):
-            print_block(console, name, tools[name].spec.about if name in tools else "is not there")
+            print_block(console, name, abouts.get(name, "is not there"))

@@ -155,6 +155,16 @@ async def test_the_words_that_answer_are_told_from_those_of_agents_within(scratc
     assert speaker_of(around.spec, "loud", scratch.catalogue) == ""
 
 
+async def test_a_whole_plan_hands_on_to_an_agent_and_wires_what_it_gives(scratch: Scratch) -> None:
+    scratch.ways["central"] = "whole"
+    plan = {"nodes": [{"tool": "writer", "request": "a song"}, {"tool": "loud", "text": "$writer.answer"}]}
+    scratch.scripted("central", lambda ask: json.dumps(plan) if ask.schema else f"Given: {ask.messages[-1].content}")
+    result = await talk(scratch, "writer", "loud").arun(request="A loud song")
+    assert "RAIN ON TIN ROOFS. [A SONG]" in str(result["answer"])
+    assert "writer: {agent: writer, with: {request: a song}}" in " ".join(result.plans["think"].split())
+    assert [node.node for node in result.nodes] == ["think", "think/writer", "think/loud"]
+
+
 # What may not be
 
 
