@@ -75,7 +75,9 @@ class Agent:
         if self.spec.has_sentences:
             outputs[SENTENCES] = tuple(Text(sentence) for sentence in split(answer))
         if written:
-            outputs.update(await write(self.model, self._prompts.further(course.task, written), written))
+            outputs.update(
+                await write(self.model, self._prompts.further(course.task, {said: answer}, written), written)
+            )
         return outputs | _made(course.calls, outputs, signature.outputs)
 
     @property

@@ -73,11 +73,14 @@ class Prompts:
         ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(offer.to_write))
         return with_media(ask, task.media)
 
-    def further(self, task: Task, ports: Mapping[str, PortType]) -> Ask:
-        """The agent's further outputs."""
+    def further(self, task: Task, said: Mapping[str, str], ports: Mapping[str, PortType]) -> Ask:
+        """The agent's further outputs; `said` is what it has written already, by output."""
         text = self.script.outputs.replace("{ports}", "\n".join(f"- {port}: {kind}" for port, kind in ports.items()))
         examples = [filling for filling in self.script.further if _keys(filling.written) == set(ports)]
-        messages = (Message("system", text), *_shown(examples), Message("user", task.request))
+        known = {**dict(task.facts), **said}
+        wanted = dict.fromkeys(example.given[0] for example in examples if example.given is not None)
+        given = [(port, known[port]) for port in wanted if port in known]
+        messages = (Message("system", text), *_shown(examples), Message("user", _behind(given, task.request)))
         ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
         return with_media(ask, task.media)
 
@@ -135,8 +138,16 @@ def _shown(examples: Sequence[Filling]) -> list[Message]:
     return [
         message
         for example in examples
-        for message in (Message("user", example.request), Message("assistant", example.written))
+        for message in (
+            Message("user", _behind([example.given] if example.given else [], example.request)),
+            Message("assistant", example.written),
+        )
     ]
+
+
+def _behind(given: Sequence[tuple[str, str]], request: str) -> str:
+    """A request behind what the agent was given, as data."""
+    return "\n".join([*(fence(port, text) for port, text in given), request])
 
 
 def _schema(ports: Mapping[str, PortType]) -> dict[str, Any]:

@@ -113,10 +113,10 @@ def acts_unasked(first: Called, catalogue: Catalogue, allowed: Collection[str]) 
             continue
         if kind == "tool" and name in catalogue.tools and catalogue.tools[name].spec.effects:
             return True
-        graph = catalogue.graphs.get(name) if kind == "graph" else None
-        further: set[Called] = set() if graph is None else set(_unasked(graph.spec))
-        waiting += further - seen
-        seen |= further
+        if kind == "graph" and name in catalogue.graphs:
+            further = set(_unasked(catalogue.graphs[name].spec)) - seen
+            waiting += further
+            seen |= further
     return False
 
 
