@@ -114,10 +114,10 @@ class WholePlans:
         """What a call takes and nothing before it gives, and who does."""
         ports = card.signature.inputs
         for group in needs(card, hand):
-            kinds = {kind.kind for kind in group}
-            if kinds.isdisjoint(ports[port].kind for port in step.inputs if port in ports):
+            kinds = {_matter(kind) for kind in group}
+            if kinds.isdisjoint(_matter(ports[port]) for port in step.inputs if port in ports):
                 able = [
-                    other.name for other in self.cards if kinds & {k.kind for k in other.signature.outputs.values()}
+                    other.name for other in self.cards if kinds & set(map(_matter, other.signature.outputs.values()))
                 ]
                 found = f"{step.node} takes {' or '.join(sorted(kinds))}, and nothing before it gives any"
                 yield Fault("", 0, 0, found, f"call {' or '.join(able)} first" if able else f"leave {step.node} out")
@@ -193,6 +193,11 @@ def _at_hand(task: Task) -> list[str]:
     """What came with the request, by name."""
     names = [f"{held.wire.port} ({held.type.kind})" for held in task.hand.held]
     return [f"(at hand: {', '.join(names)})"] if names else []
+
+
+def _matter(kind: PortType) -> str:
+    """What a part is of: its kind, and of latents the space, since one is not as good as another."""
+    return kind.space or kind.kind
 
 
 def _wrong(found: str, right: str) -> AuthorError:

@@ -108,6 +108,11 @@ class _Choices:
     def identity(self) -> str:
         return self.model.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Nothing: the parts at hand are made up."""
+        return frozenset()
+
     def prompt(self, ask: Ask) -> str:
         return self.model.prompt(ask)
 

@@ -54,6 +54,11 @@ class Listener:
         """That of the model."""
         return self.model.identity
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Those of the model."""
+        return self.model.reads
+
     def prompt(self, ask: Ask) -> str:
         """That of the model."""
         return self.model.prompt(ask)
