@@ -33,6 +33,8 @@ _LEAST_TOKENS = 200
 _MOST_CHARS = 1_000_000
 _HISTORY_CHARS = 1500
 _MOST_FAULTS = 5
+_STEP, _STEP_CHARS = "step", 80
+"""Where a model may say in words what a call is for, before it names the tool: small ones then name the right one."""
 
 
 class WrittenPlan(NamedTuple):
@@ -104,7 +106,8 @@ class WholePlans:
     def _step(self, call: Mapping[str, Any], plan: Plan, hand: Hand) -> Step:
         name = call["tool"]
         card = self._card(name)
-        written = {port: _literal(value) for port, value in call.items() if port != "tool" and value is not None}
+        aside = {"tool"} if card is None or _STEP in card.signature.inputs else {"tool", _STEP}
+        written = {port: _literal(value) for port, value in call.items() if port not in aside and value is not None}
         if card is None:
             return Step(plan.node_for(name), name, written, ())
         fed = {port: found.written for port, found in feeds(card, hand, written).items()}
@@ -126,10 +129,12 @@ class WholePlans:
         return next((card for card in self.cards if card.name == name), None)
 
     def _schema(self) -> dict[str, Any]:
+        """What a reply must be; calls say what they are for where the script speaks of a `"step"`."""
+        said = {_STEP: {"type": "string", "maxLength": _STEP_CHARS}} if f'"{_STEP}"' in self.script.planning else {}
         calls = {
             "type": "array",
             "maxItems": self.most,
-            "items": {"anyOf": [_call_schema(card) for card in self.cards]},
+            "items": {"anyOf": [_call_schema(card, said) for card in self.cards]},
         }
         return {
             "type": "object",
@@ -146,12 +151,17 @@ def _line(card: Card) -> str:
     return f"- {card.name}: {' '.join(card.about.split())} Takes {', '.join(takes)}; gives {', '.join(gives)}."
 
 
-def _call_schema(card: Card) -> dict[str, Any]:
+def _call_schema(card: Card, said: Mapping[str, Any]) -> dict[str, Any]:
     written: dict[str, PortType] = {port: kind for port, kind in card.signature.inputs.items() if is_written(kind)}
+    first = {} if _STEP in card.signature.inputs else said
     return {
         "type": "object",
-        "properties": {"tool": {"enum": [card.name]}, **{port: port_schema(kind) for port, kind in written.items()}},
-        "required": ["tool", *written],
+        "properties": {
+            **first,
+            "tool": {"enum": [card.name]},
+            **{port: port_schema(kind) for port, kind in written.items()},
+        },
+        "required": [*first, "tool", *written],
         "additionalProperties": False,
     }
 

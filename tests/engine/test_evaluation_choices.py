@@ -116,7 +116,7 @@ def project(folder: Path, replies: list[str]) -> Path:
 
 
 def plan(*tools: str) -> str:
-    return json.dumps({"nodes": [{"tool": tool} for tool in tools]})
+    return json.dumps({"nodes": [{"step": f"use {tool}", "tool": tool} for tool in tools]})
 
 
 def test_a_folder_is_measured_kept_and_not_asked_again(sensorium: Command, elsewhere: Path, tmp_path: Path) -> None:

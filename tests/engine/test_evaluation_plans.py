@@ -35,7 +35,7 @@ def naive(tools: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def whole(*tools: str) -> str:
-    return json.dumps({"nodes": [{"tool": tool} for tool in tools]})
+    return json.dumps({"nodes": [{"step": f"use {tool}", "tool": tool} for tool in tools]})
 
 
 def unseen(done: int, total: int) -> None:
@@ -91,6 +91,33 @@ async def test_a_whole_plan_is_wired_by_type_and_checked(bench: TaskBench) -> No
     assert (overall.illegal_at_first, overall.illegal) == (0.0, 0.0)
 
 
+async def test_each_call_of_a_whole_plan_says_first_what_it_is_for(bench: TaskBench) -> None:
+    _, model = await measure(bench, lambda _: whole("Letter_Reader"), "whole")
+    ask = model.asked[0]
+    assert ask.schema is not None
+    calls = ask.schema["properties"]["nodes"]["items"]["anyOf"]
+    assert [list(call["properties"]) for call in calls] == [["step", "tool"]] * len(TOOLS)
+    assert "- Letter_Reader (image -> text): Reads a picture's words." in model.prompt(ask)
+
+
+async def test_steps_in_the_datas_words_stand_in_the_examples(tmp_path: Path) -> None:
+    told = [
+        {
+            **SAMPLES[1],
+            "id": request,
+            "user_request": request,
+            "task_steps": ["Step 1: Read it", "2. Call VOICE to say it"],
+        }
+        for request in ("Say what note.png holds.", "Say a.png.")
+    ]
+    bench = read_taskbench(write_bench(tmp_path / "post", samples=told))
+    assert bench.samples[0].steps == ("Read it", "say it")
+    _, model = await measure(bench, [whole("Letter_Reader", "Letter-to-Voice_slow")], "whole", examples=1)
+    assert json.loads(model.asked[0].messages[2].content) == {
+        "nodes": [{"step": "Read it", "tool": "Letter_Reader"}, {"step": "say it", "tool": "Letter-to-Voice_slow"}]
+    }
+
+
 async def test_a_plan_that_nothing_can_feed_is_refused_and_mended(tmp_path: Path) -> None:
     asked = [{**SAMPLES[1], "user_request": "Say the letter on my desk."}]
     bench = read_taskbench(write_bench(tmp_path / "post", samples=asked))
@@ -127,7 +154,7 @@ async def test_step_by_step_only_legal_tools_are_planned(bench: TaskBench) -> No
 
 SHOWN: list[tuple[PlanningWay, str, str]] = [
     ("naive", naive(["Letter Reader"]), '"task_nodes"'),
-    ("whole", whole("Letter_Reader"), '{"nodes":[{"tool":"Letter_Reader"}'),
+    ("whole", whole("Letter_Reader"), '{"nodes":[{"step":"Reads a picture\'s words.","tool":"Letter_Reader"}'),
 ]
 
 
