@@ -77,8 +77,13 @@ class WholePlans:
         wrong = Message("user", self.script.repairing.replace("{faults}", told))
         return replace(ask, messages=(*ask.messages, shown, wrong))
 
-    def read(self, reply: Reply, task: Task) -> WrittenPlan:
+    def read(self, reply: Reply, task: Task, *, leaves_out: bool = False) -> WrittenPlan:
         """The plan that a reply holds, which may be wrong in every way that a checker finds.
+
+        Args:
+            reply: What the model wrote.
+            task: What was asked.
+            leaves_out: Whether calls of what is not there, or that lack something, are left out instead.
 
         Raises:
             AuthorError: It holds none; or more calls than are allowed.
@@ -87,10 +92,13 @@ class WholePlans:
         faults: list[Fault] = []
         for call in self._calls(reply):
             step = self._step(call, plan, hand)
-            plan = plan.with_step(step)
             card = self._card(step.callee)
+            lacking = [] if card is None else list(self._lacking(card, step, hand))
+            if leaves_out and (lacking or card is None):
+                continue
+            plan = plan.with_step(step)
+            faults += lacking
             if card is not None:
-                faults += self._lacking(card, step, hand)
                 hand = hand.planned(step.node, card.name, card.signature.outputs)
         return WrittenPlan(plan, tuple(faults))
 
@@ -153,7 +161,7 @@ def _line(card: Card) -> str:
 
 def _call_schema(card: Card, said: Mapping[str, Any]) -> dict[str, Any]:
     written: dict[str, PortType] = {port: kind for port, kind in card.signature.inputs.items() if is_written(kind)}
-    first = {} if _STEP in card.signature.inputs else said
+    first: Mapping[str, Any] = {} if _STEP in card.signature.inputs else said
     return {
         "type": "object",
         "properties": {

@@ -27,6 +27,8 @@ __all__ = ["TypedPlanner"]
 _PROMPT = Path(__file__).parent / "prompt.md"
 _MOST_NODES = 12
 _STEP_CHARS = 80
+_REPAIRS = 0
+"""A small model that is told what is wrong with its plan mostly writes the same again, which takes as long again."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,20 @@ class TypedPlanner:
         """Digest of the model, of the words it is asked in, of the tools and their links, and of the way."""
         links = sorted(self.bench.allowed) if self.bench.allowed is not None else None
         tools = [(card.name, card.about, str(card.signature)) for card in self._cards.cards]
-        told = [self.model.identity, self.way, _MOST_NODES, repr(self._script), tools, links]
+        told = [self.model.identity, self.way, _MOST_NODES, _REPAIRS, repr(self._script), tools, links]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     async def plan(self, request: str) -> Planned:
         """See `Planner.plan`."""
         planning = Planning(
-            self._script, self._cards.cards, self.model, self._cards.check, self.way, max_nodes=_MOST_NODES
+            self._script,
+            self._cards.cards,
+            self.model,
+            self._cards.check,
+            self.way,
+            max_nodes=_MOST_NODES,
+            repairs=_REPAIRS,
+            leaves_out=True,
         )
         proposal = await planning.propose(self._task(request))
         given = Outline() if proposal.spec is None else self._cards.outline(proposal.spec)

@@ -118,29 +118,25 @@ async def test_steps_in_the_datas_words_stand_in_the_examples(tmp_path: Path) ->
     }
 
 
-async def test_a_plan_that_nothing_can_feed_is_refused_and_mended(tmp_path: Path) -> None:
+async def test_a_call_that_nothing_can_feed_is_left_out_of_a_refused_plan(tmp_path: Path) -> None:
     asked = [{**SAMPLES[1], "user_request": "Say the letter on my desk."}]
     bench = read_taskbench(write_bench(tmp_path / "post", samples=asked))
-    replies = [
-        whole("Letter_Reader", "Letter-to-Voice_slow"),
-        whole("Letter_Scanner", "Letter_Reader", "Letter-to-Voice_slow"),
-    ]
-    measured, model = await measure(bench, replies, "whole")
+    reply = whole("Letter_Reader", "Letter_Scanner", "Letter_Reader", "Letter-to-Voice_slow")
+    measured, _ = await measure(bench, [reply], "whole")
     (answer,) = measured.answers
     assert answer.given.tools == ("Letter Scanner", "Letter Reader", VOICE)
     assert answer.refused == (("Letter_Reader takes image, and nothing before it gives any",),)
     overall = measured.figures["overall"]
-    assert (overall.illegal_at_first, overall.illegal, overall.asks) == (1.0, 0.0, 2)
-    assert "nothing before it gives any; call Letter_Scanner first" in model.prompt(model.asked[1])
-    assert answer.replies == tuple(replies)
+    assert (overall.illegal_at_first, overall.illegal, overall.asks) == (1.0, 0.0, 1)
+    assert answer.replies == (reply,)
 
 
-async def test_what_stays_illegal_is_no_plan(bench: TaskBench) -> None:
-    measured, model = await measure(bench, lambda _: whole("Letter_Scanner", *["Letter_Reader"] * 12), "whole")
+async def test_what_stays_illegal_is_no_plan(tmp_path: Path) -> None:
+    asked = [{**SAMPLES[1], "user_request": "Say the letter on my desk."}]
+    bench = read_taskbench(write_bench(tmp_path / "post", samples=asked))
+    measured, _ = await measure(bench, [whole(*["Letter_Reader"] * 3)], "whole")
     overall = measured.figures["overall"]
-    assert (overall.without_plan, overall.illegal_at_first, overall.illegal) == (1.0, 1.0, 0.0)
-    assert overall.node == Score(0, 0, 6)
-    assert len(model.asked) == 9
+    assert (overall.without_plan, overall.illegal_at_first, overall.node) == (1.0, 1.0, Score(0, 0, 2))
 
 
 async def test_step_by_step_only_legal_tools_are_planned(bench: TaskBench) -> None:

@@ -156,7 +156,7 @@ def test_requests_are_read_and_told_apart_by_their_characters(tmp_path: Path) ->
     assert [asked.language for asked in read] == ["en", "zh", "en"]
 
 
-BAD_REQUESTS = [
+BAD_REQUESTS: list[tuple[list[str], str, str]] = [
     (["Go speak"], "request\ttool", r"asked.tsv:2:1: the line has 0 tabs; write a request, one tab, and a tool"),
     (["Go\tspeak\tx"], "request\ttool", r"asked.tsv:2:1: the line has 2 tabs"),
     (["\tspeak"], "request\ttool", r"asked.tsv:2:1: the request is empty"),
