@@ -110,6 +110,7 @@ class _Choices:
 
     @property
     def reads(self) -> frozenset[str]:
+        """Nothing: the parts at hand are made up."""
         return frozenset()
 
     def prompt(self, ask: Ask) -> str:

@@ -56,7 +56,7 @@ class Listener:
 
     @property
     def reads(self) -> frozenset[str]:
-        """That of the model."""
+        """Those of the model."""
         return self.model.reads
 
     def prompt(self, ask: Ask) -> str:
