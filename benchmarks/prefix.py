@@ -3,10 +3,10 @@
 Ten turns of `chat`: with tools and without, two pictures and a recording attached on the way, questions that only what
 was said before answers. Every prompt is cut into tokens by the checkpoint's own tokenizer. Of each prompt behind the
 first turn's, the tokens count as shared that it begins with together with an earlier prompt of the conversation: what a
-cache that keeps prefixes has of it. A cache that keeps whole blocks of 16 tokens, as vLLM's does, has a little less. The
-model's own report is beside it; llama.cpp reads a prompt's last token always.
+cache that keeps prefixes has of it. A cache that keeps whole blocks of 16 tokens, as vLLM's does, has a little less.
+The model's own report is beside it: a little more, for what it said itself, less where it let go of an earlier prompt.
 
-Needs the recordings of Debian's pocketsphinx-testdata.
+The counts of the tokenizer and of the model must be equal. Needs the recordings of Debian's pocketsphinx-testdata.
 """
 
 from __future__ import annotations
@@ -62,8 +62,6 @@ class Asked:
     tokens: Sequence[int]
     shared: int
     """How many tokens it begins with as an earlier prompt did."""
-    prompt_tokens: int
-    """As the model counts them."""
     reused_tokens: int
     """How many of them the model says that it had."""
 
@@ -91,8 +89,9 @@ class Listener:
                 self._prompt = prompt
             case ModelAsked(status="done", prompt_tokens=counted, reused_tokens=reused):
                 tokens = self.tokens_of(self._prompt)
+                assert len(tokens) == counted, f"{len(tokens)} tokens here, {counted} in the model"
                 shared = max((_num_shared(one.tokens, tokens) for one in self.asked), default=0)
-                self.asked.append(Asked(self.turn, self.kind_of(self._prompt), tokens, shared, counted, reused))
+                self.asked.append(Asked(self.turn, self.kind_of(self._prompt), tokens, shared, reused))
             case ToolCalled(tool=tool):
                 self.called.append(tool)
             case _:
@@ -144,7 +143,7 @@ def shares(asked: Sequence[Asked]) -> dict[str, float]:
     return {
         "shared": sum(one.shared for one in asked) / total,
         "in_blocks": sum(one.in_blocks for one in asked) / total,
-        "reused": sum(one.reused_tokens for one in asked) / sum(one.prompt_tokens for one in asked),
+        "reused": sum(one.reused_tokens for one in asked) / total,
     }
 
 
@@ -172,7 +171,7 @@ def main(profile: str) -> None:
         Figure("share of prompt tokens that an earlier prompt begins with too", rows["all"]["shared"], LIMIT, False),
         Figure("the same in whole blocks of 16 tokens", rows["all"]["in_blocks"], LIMIT, False),
     ]
-    each = [(one.turn, one.kind, len(one.tokens), one.shared, one.prompt_tokens, one.reused_tokens) for one in asked]
+    each = [(one.turn, one.kind, len(one.tokens), one.shared, one.reused_tokens) for one in asked]
     report(f"prefix-{profile}", figures, by_kind=rows, asks=each)
 
 
