@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sensorium.agent.asking import silent
 from sensorium.agent.frontier import Offer
 from sensorium.agent.media import with_media
 from sensorium.agent.render import fence
-from sensorium.agent.script import Answered, Filling, Script
+from sensorium.agent.script import Answered, Choice, Filling, Script
 from sensorium.agent.task import FOUND_NOTHING, HISTORY_CHARS, Call, Task, fruitless, trim
 from sensorium.agent.toolbox import Card
 from sensorium.model.contract import Ask, Message
@@ -50,16 +51,7 @@ class Prompts:
         """Which of `choices` comes next."""
         tools = "\n".join(f"- {card.name}: {_one_line(card.about)}" for card in self.cards)
         system = Message("system", self.script.choosing.replace("{tools}", tools))
-        known = {card.name for card in self.cards} | {ANSWER}
-        turns = [
-            message
-            for example in self.script.choices
-            if example.tool in known and all(name in known for name in _names(example.done))
-            for message in (
-                Message("user", _with_done(example.request, example.done)),
-                Message("assistant", example.tool),
-            )
-        ]
+        turns = _choices(self.script.choices, frozenset(card.name for card in self.cards) | {ANSWER})
         asked = Message("user", _with_done(task.request, ", ".join(call.tool for call in calls)))
         ask = Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
         return with_media(ask, task.media)
@@ -137,6 +129,20 @@ class Prompts:
         if num_left_out:
             self.tell_trimmed(num_left_out, f"the prompt for {what} takes {most:,} characters of what was said before")
         return kept
+
+
+@lru_cache(maxsize=64)
+def _choices(examples: tuple[Choice, ...], known: frozenset[str]) -> tuple[Message, ...]:
+    """Examples that name known tools alone. There are many, and a choice is asked for at each step."""
+    return tuple(
+        message
+        for example in examples
+        if example.tool in known and all(name in known for name in _names(example.done))
+        for message in (
+            Message("user", _with_done(example.request, example.done)),
+            Message("assistant", example.tool),
+        )
+    )
 
 
 def _results(task: Task, calls: Sequence[Call], notes: Sequence[str]) -> str:
