@@ -64,7 +64,7 @@ class WholePlans:
             if all(name in known for name in _tools_of(example.written))
             for message in (Message("user", example.request), Message("assistant", example.written))
         ]
-        said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, _HISTORY_CHARS))
+        said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, _HISTORY_CHARS).kept)
         asked = "\n".join([*([fence("earlier messages", said)] if said else []), *_at_hand(task), task.request])
         tokens = _LEAST_TOKENS + _CALL_TOKENS * min(self.most, 20)
         ask = Ask((Message("system", text), *shown, Message("user", asked)), tokens, schema=self._schema())
