@@ -261,8 +261,9 @@ class Talk:
 
     def _list_tools(self) -> None:
         catalogue = self._project.catalogue
-        entries = (*catalogue.graphs.items(), *catalogue.agents.items(), *catalogue.tools.items())
-        abouts = {name: entry.spec.about for name, entry in entries}
+        abouts = {name: entry.spec.about for name, entry in catalogue.graphs.items()}
+        abouts |= {name: entry.spec.about for name, entry in catalogue.agents.items()}
+        abouts |= {name: entry.spec.about for name, entry in catalogue.tools.items()}
         console = Console(markup=False, highlight=False)
         for name in self._project.callable_by(self._conversation.graph):
             print_block(console, name, abouts.get(name, "is not there"))
