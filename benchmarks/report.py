@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["RESULTS", "Figure", "report"]
+__all__ = ["RESULTS", "Figure", "machine_kind", "report"]
 
 RESULTS = Path(__file__).parent / "results"
 

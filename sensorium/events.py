@@ -11,6 +11,7 @@ from sensorium.parts import Part, Value
 __all__ = [
     "Event",
     "Figures",
+    "HistoryTrimmed",
     "ItemMade",
     "ModelAsked",
     "NodeFailed",
@@ -132,6 +133,17 @@ class PersonAnswered:
     """Why not, in the person's words."""
     changed: Mapping[str, Value]
     """Inputs that the person gave instead of those of the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryTrimmed:
+    """The next prompt of an agent leaves out the oldest messages of its conversation, and says so itself."""
+
+    run: RunId
+    node: str
+    left_out: int
+    """Messages."""
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +298,7 @@ Event: TypeAlias = (
     | TextPiece
     | PersonAsked
     | PersonAnswered
+    | HistoryTrimmed
     | PromptSent
     | ModelAsked
     | ToolCalled

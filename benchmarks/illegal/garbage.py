@@ -135,7 +135,7 @@ def _illegal(plan: str) -> list[str]:
         faults += [
             f"{name}.{port} takes {value!r}"
             for port, value in node.with_.items()
-            if port in takes and _kind(value, kinds) != takes[port]
+            if port in takes and not _fits(value, takes[port], kinds)
         ]
     return faults
 
@@ -148,8 +148,9 @@ def _is_wire(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("$") and not value.startswith("$$")
 
 
-def _kind(value: Any, kinds: dict[str, str]) -> str:
+def _fits(value: Any, kind: str, kinds: dict[str, str]) -> bool:
+    """Whether a port of a kind takes a value; of the literals here a list is one of boxes or points if it is empty."""
     if _is_wire(value):
         node, _, port = value[1:].partition(".")
-        return _GIVES.get(kinds.get(node, ""), {}).get(port, "nothing")
-    return "text" if isinstance(value, str) else "literal"
+        return _GIVES.get(kinds.get(node, ""), {}).get(port) == kind
+    return isinstance(value, str) if kind == "text" else value == []

@@ -10,10 +10,10 @@ from sensorium.agent.course import Chooser, Course, Intent
 from sensorium.agent.empty import is_empty
 from sensorium.agent.plan import Plan
 from sensorium.agent.planning import Planning, Way
-from sensorium.agent.prompts import FOUND_NOTHING, Prompts
+from sensorium.agent.prompts import Prompts
 from sensorium.agent.script import Script
 from sensorium.agent.sentences import Sentences, split
-from sensorium.agent.task import HISTORY_CHARS, Call, Task, fruitless
+from sensorium.agent.task import FOUND_NOTHING, HISTORY_CHARS, Call, Task, fruitless
 from sensorium.agent.toolbox import Toolbox
 from sensorium.errors import CallerError, OperatorError, RefusedError, ToolError
 from sensorium.model.contract import Ask, Model
@@ -49,6 +49,8 @@ class Agent:
     """How plans are made."""
     shows_plan: bool = False
     """Whether a person approves the plan before any of it is carried out."""
+    tell_trimmed: Callable[[int, str], None] = silent
+    """Hears how many earlier messages a prompt leaves out, and why."""
 
     async def work(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """A value for each output port.
@@ -75,7 +77,9 @@ class Agent:
         if self.spec.has_sentences:
             outputs[SENTENCES] = tuple(Text(sentence) for sentence in split(answer))
         if written:
-            outputs.update(await write(self.model, self._prompts.further(course.task, written), written))
+            outputs.update(
+                await write(self.model, self._prompts.further(course.task, {said: answer}, written), written)
+            )
         return outputs | _made(course.calls, outputs, signature.outputs)
 
     @property
@@ -84,7 +88,7 @@ class Agent:
 
     @property
     def _prompts(self) -> Prompts:
-        return Prompts(self.script, self.toolbox.cards, self.spec.limits.answer_tokens)
+        return Prompts(self.script, self.toolbox.cards, self.spec.limits.answer_tokens, self.tell_trimmed)
 
     async def _act(self, course: Course) -> None:
         """Calls tools until the model answers, nothing new can be called, or the steps are used up."""

@@ -15,7 +15,7 @@ from sensorium.spec.ports import PortType
 __all__ = ["reply_to", "silent", "write"]
 
 
-def silent(_: str) -> None:
+def silent(*_: object) -> None:
     """Tells nobody."""
 
 

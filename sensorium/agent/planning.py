@@ -59,6 +59,9 @@ class Planning:
     repairs: int = 2
     """How often a model that wrote a whole plan is told what is wrong with it, and writes another."""
 
+    leaves_out: bool = False
+    """Whether a whole plan whose repairs are used up is given without the calls that lack something."""
+
     async def propose(self, task: Task) -> Proposal:
         """A plan for a task.
 
@@ -73,7 +76,7 @@ class Planning:
 
     async def _whole(self, task: Task, model: Model) -> Proposal:
         plans = WholePlans(self.script, tuple(self.cards), self.max_nodes)
-        ask = plans.ask(task)
+        ask, reply = plans.ask(task), None
         refused: list[tuple[Fault, ...]] = []
         first: GraphSpec | None = None
         for _ in range(self.repairs + 1):
@@ -91,7 +94,16 @@ class Planning:
                 faults = tuple(error.faults)
             refused.append(faults)
             ask = plans.repair(ask, reply, faults)
-        return Proposal(None, tuple(refused), first)
+        return Proposal(self._rest(plans, reply, task) if self.leaves_out and reply else None, tuple(refused), first)
+
+    def _rest(self, plans: WholePlans, reply: Reply, task: Task) -> GraphSpec | None:
+        """A refused plan without the calls that lack something; None where nothing is left, or it is wrong besides."""
+        try:
+            plan = plans.read(reply, task, leaves_out=True).plan
+            spec = plan.spec() if plan.steps else None
+        except AuthorError:
+            return None
+        return None if spec is None or self.check(spec) else spec
 
     async def _stepwise(self, task: Task, model: Model) -> Proposal:
         prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from sensorium.agent.asking import silent
 from sensorium.agent.frontier import Offer
 from sensorium.agent.media import with_media
-from sensorium.agent.render import fence, render_all
-from sensorium.agent.script import Answered, Filling, Script
-from sensorium.agent.task import HISTORY_CHARS, Call, Task, fruitless, trim
+from sensorium.agent.render import fence
+from sensorium.agent.script import Answered, Choice, Filling, Script
+from sensorium.agent.task import FOUND_NOTHING, HISTORY_CHARS, Call, Task, fruitless, trim
 from sensorium.agent.toolbox import Card
 from sensorium.model.contract import Ask, Message
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
-__all__ = ["FOUND_NOTHING", "Prompts", "port_schema"]
-
-FOUND_NOTHING = "found nothing"
-"""What a model, and the user, is told of a call that brought nothing."""
+__all__ = ["Prompts", "port_schema"]
 
 _CHOICE_TOKENS = 32
 _WRITTEN_TOKENS = 300
@@ -38,27 +37,21 @@ _HISTORY_SHARE = 4
 class Prompts:
     """The asks of one agent.
 
-    What comes first in each prompt is the same from request to request, so that a model has read it already.
+    A prompt goes from what stays to what changes: instructions, examples, what was said before as it was sent then, and
+    last what tools gave and the request. So a model that keeps what it has read reads only what is new.
     """
 
     script: Script
     cards: Sequence[Card]
     answer_tokens: int
+    tell_trimmed: Callable[[int, str], None] = silent
+    """Hears how many earlier messages a prompt leaves out, and why."""
 
     def choose(self, task: Task, calls: Sequence[Call], choices: Sequence[str]) -> Ask:
         """Which of `choices` comes next."""
         tools = "\n".join(f"- {card.name}: {_one_line(card.about)}" for card in self.cards)
         system = Message("system", self.script.choosing.replace("{tools}", tools))
-        known = {card.name for card in self.cards} | {ANSWER}
-        turns = [
-            message
-            for example in self.script.choices
-            if example.tool in known and all(name in known for name in _names(example.done))
-            for message in (
-                Message("user", _with_done(example.request, example.done)),
-                Message("assistant", example.tool),
-            )
-        ]
+        turns = _choices(self.script.choices, frozenset(card.name for card in self.cards) | {ANSWER})
         asked = Message("user", _with_done(task.request, ", ".join(call.tool for call in calls)))
         ask = Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
         return with_media(ask, task.media)
@@ -68,75 +61,112 @@ class Prompts:
         card = offer.card
         text = self.script.filling.replace("{tool}", card.name).replace("{about}", _one_line(card.about))
         examples = [filling for filling in self.script.fillings if filling.tool == card.name]
-        asked = _request(task, calls, HISTORY_CHARS // _HISTORY_SHARE)
+        asked = self._request(task, calls, HISTORY_CHARS // _HISTORY_SHARE)
         messages = (Message("system", text), *_shown(examples), Message("user", asked))
         ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(offer.to_write))
         return with_media(ask, task.media)
 
-    def further(self, task: Task, ports: Mapping[str, PortType]) -> Ask:
-        """The agent's further outputs."""
+    def further(self, task: Task, said: Mapping[str, str], ports: Mapping[str, PortType]) -> Ask:
+        """The agent's further outputs; `said` is what it has written already, by output."""
         text = self.script.outputs.replace("{ports}", "\n".join(f"- {port}: {kind}" for port, kind in ports.items()))
         examples = [filling for filling in self.script.further if _keys(filling.written) == set(ports)]
-        messages = (Message("system", text), *_shown(examples), Message("user", task.request))
+        known = {**dict(task.facts), **said}
+        wanted = dict.fromkeys(example.given[0] for example in examples if example.given is not None)
+        given = [(port, known[port]) for port in wanted if port in known]
+        messages = (Message("system", text), *_shown(examples), Message("user", _behind(given, task.request)))
         ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
         return with_media(ask, task.media)
 
     def answer(self, task: Task, calls: Sequence[Call], notes: Sequence[str], history_chars: int) -> Ask:
         """The answer in words.
 
-        Where a tool found nothing, the examples are those of that, if there are any, and elsewhere none of those: a
-        small model says again what it was shown, whether it fits or not.
+        The examples are those of results, and stand there once tools gave something in the conversation: a small model
+        that is asked about nothing of the kind says again what it was shown. What stands next to the request weighs
+        most; examples of having found nothing stand there, where that is so, and nowhere else.
         """
         results = _results(task, calls, notes)
-        shown = [
+        found, nothing = self._answers(calls)
+        shown = found if results or any(task.gave) else ()
+        gave = task.gave or ("",) * len(task.history)
+        said = [
+            Message(message.role, self._told(results_then, message.content))
+            for message, results_then in zip(task.history, gave, strict=True)
+        ]
+        history = self._trimmed(said, history_chars, "an answer")
+        asked = Message("user", self._told(results, task.request))
+        ask = Ask((Message("system", self.script.role), *shown, *history, *nothing, asked), self.answer_tokens)
+        return with_media(ask, task.media)
+
+    def _answers(self, calls: Sequence[Call]) -> tuple[Sequence[Message], Sequence[Message]]:
+        """Examples of answers, and those of the tools that found nothing now."""
+        empty = fruitless(calls)
+        examples = self.script.answers
+        found = [example for example in examples if example.result != FOUND_NOTHING]
+        nothing = [example for example in examples if example.result == FOUND_NOTHING and example.tool in empty]
+        return self._exchanges(found), self._exchanges(nothing)
+
+    def _exchanges(self, examples: Sequence[Answered]) -> Sequence[Message]:
+        return [
             message
-            for example in self._examples(calls)
-            if results
+            for example in examples
             for message in (
                 Message("user", self._told(fence(example.tool, example.result), example.request)),
                 Message("assistant", example.answer),
             )
         ]
-        history = trim(task.history, history_chars) if history_chars else ()
-        asked = Message("user", self._told(results, task.request))
-        ask = Ask((Message("system", self.script.role), *shown, *history, asked), self.answer_tokens)
-        return with_media(ask, task.media)
-
-    def _examples(self, calls: Sequence[Call]) -> Sequence[Answered]:
-        of_nothing = bool(fruitless(calls))
-        fitting = [example for example in self.script.answers if (example.result == FOUND_NOTHING) is of_nothing]
-        return fitting or self.script.answers
 
     def _told(self, results: str, request: str) -> str:
         """A request behind what tools gave; by itself where they gave nothing."""
         return f"{self.script.results.replace('{results}', results)}\n{request}" if results else request
 
+    def _request(self, task: Task, calls: Sequence[Call], history_chars: int) -> str:
+        """The request behind what was said before and what tools gave, both as data."""
+        history = self._trimmed(task.history, history_chars, "a call")
+        said = "\n".join(f"{message.role}: {message.content}" for message in history)
+        before = [fence("earlier messages", said)] if said else []
+        results = _results(task, calls, ())
+        return "\n".join([*before, *([results] if results else []), task.request])
 
-def _request(task: Task, calls: Sequence[Call], history_chars: int) -> str:
-    """The request behind what was said before and what tools gave, both as data."""
-    said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, history_chars))
-    before = [fence("earlier messages", said)] if said else []
-    results = _results(task, calls, ())
-    return "\n".join([*before, *([results] if results else []), task.request])
+    def _trimmed(self, history: Sequence[Message], most: int, what: str) -> Sequence[Message]:
+        kept, num_left_out = trim(history, most) if most else ((), len(history))
+        if num_left_out:
+            self.tell_trimmed(num_left_out, f"the prompt for {what} takes {most:,} characters of what was said before")
+        return kept
+
+
+@lru_cache(maxsize=64)
+def _choices(examples: tuple[Choice, ...], known: frozenset[str]) -> tuple[Message, ...]:
+    """Examples that name known tools alone. There are many, and a choice is asked for at each step."""
+    return tuple(
+        message
+        for example in examples
+        if example.tool in known and all(name in known for name in _names(example.done))
+        for message in (
+            Message("user", _with_done(example.request, example.done)),
+            Message("assistant", example.tool),
+        )
+    )
 
 
 def _results(task: Task, calls: Sequence[Call], notes: Sequence[str]) -> str:
     facts = [fence(port, text) for port, text in task.facts]
-    return "\n".join([*facts, *(_result(call) for call in calls), *notes])
-
-
-def _result(call: Call) -> str:
-    if call.found_nothing:
-        return fence(call.tool, FOUND_NOTHING)
-    return fence(f"{call.tool} failed" if call.failed else call.tool, call.failed or render_all(call.outputs))
+    return "\n".join([*facts, *(fence(*call.told) for call in calls), *notes])
 
 
 def _shown(examples: Sequence[Filling]) -> list[Message]:
     return [
         message
         for example in examples
-        for message in (Message("user", example.request), Message("assistant", example.written))
+        for message in (
+            Message("user", _behind([example.given] if example.given else [], example.request)),
+            Message("assistant", example.written),
+        )
     ]
+
+
+def _behind(given: Sequence[tuple[str, str]], request: str) -> str:
+    """A request behind what the agent was given, as data."""
+    return "\n".join([*(fence(port, text) for port, text in given), request])
 
 
 def _schema(ports: Mapping[str, PortType]) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from itertools import accumulate
+from typing import cast
 
 from sensorium.parts import Audio, Boxes, Data, Image, Latent, Masks, Part, Points, Segments, Text, Value
 
@@ -11,7 +13,8 @@ __all__ = ["TEXT_CHARS", "fence", "render", "render_all"]
 
 TEXT_CHARS = 1500
 """Most characters of one value in a prompt; what is left out is counted."""
-_DATA_CHARS = 400
+_DATA_CHARS = 160
+"""Most characters of data; of a list stand as many whole elements as fit, and how many more there are."""
 
 
 def render(value: Value) -> str:
@@ -24,8 +27,9 @@ def render(value: Value) -> str:
 
 
 def render_all(values: Mapping[str, Value]) -> str:
-    """One line for each value that says something."""
-    lines = (f"{port}: {render(value)}" for port, value in values.items() if value is not None and _says(value))
+    """One line for each value that says something, and that no text beside it says already."""
+    texts = {value.value for value in values.values() if isinstance(value, Text)}
+    lines = (f"{port}: {render(value)}" for port, value in values.items() if value is not None and _says(value, texts))
     return "\n".join(lines)
 
 
@@ -39,8 +43,18 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text) - most} more characters)"
 
 
-def _says(value: Value) -> bool:
-    return not (isinstance(value, Latent) and value.twin is None)
+def _says(value: Value, said: Container[str]) -> bool:
+    return not isinstance(value, Latent) or (value.twin is not None and value.twin not in said)
+
+
+def _data(value: object) -> str:
+    if not isinstance(value, list):
+        return cut(json.dumps(value, ensure_ascii=False), _DATA_CHARS)
+    told = [json.dumps(element, ensure_ascii=False) for element in cast("list[object]", value)]
+    ends = accumulate(len(element) + len(", ") for element in told)
+    num_whole = sum(end <= _DATA_CHARS for end in ends)
+    more = f" … ({len(told) - num_whole} more)" if num_whole < len(told) else ""
+    return f"[{', '.join(told[:num_whole])}]{more}"
 
 
 def _part(part: Part) -> str:
@@ -48,7 +62,7 @@ def _part(part: Part) -> str:
         case Text(value=text):
             return cut(text, TEXT_CHARS)
         case Data(value=value):
-            return cut(json.dumps(value, ensure_ascii=False), _DATA_CHARS)
+            return _data(value)
         case Segments():
             return cut(str(part), TEXT_CHARS)
         case Image(width=width, height=height):

@@ -19,6 +19,7 @@ SECTIONS = (
     "Plans", "Repairing",
 )  # fmt: skip
 _HEADING = re.compile(r"^## +(.+?) *$", re.MULTILINE)
+_GIVEN = re.compile(r"(\w+): (.+?) \| (.+)")
 _DEFAULTS = Path(__file__).parent / "prompt.md"
 
 
@@ -41,6 +42,8 @@ class Filling:
     request: str
     written: str
     """JSON."""
+    given: tuple[str, str] | None = None
+    """A port of the agent that the model is shown before the request, and what it holds in the example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Script:
     outputs: str
     """How it writes its further outputs; `{ports}` stands for them."""
     further: tuple[Filling, ...]
+    """A port that an example gives is shown to the model: an input, or what the agent has just said."""
     planning: str
     """How it plans; `{tools}` stands for a line on each tool."""
     plans: tuple[Filling, ...]
@@ -151,8 +155,11 @@ def _answered(line: str, path: str) -> Answered:
 
 
 def _further(line: str, path: str) -> Filling:
-    request, written = _halves(line, path, "REQUEST => JSON")
-    return Filling("", request, _compact(written, path))
+    before, written = _halves(line, path, "REQUEST => JSON, or PORT: TEXT | REQUEST => JSON")
+    if found := _GIVEN.fullmatch(before):
+        port, text, request = found.groups()
+        return Filling("", request, _compact(written, path), (port, text))
+    return Filling("", before, _compact(written, path))
 
 
 def _plan(line: str, path: str) -> Filling:

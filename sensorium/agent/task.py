@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from sensorium.agent.empty import found_nothing
 from sensorium.agent.hand import Hand
 from sensorium.agent.media import Media, media_of
-from sensorium.agent.render import cut, render
+from sensorium.agent.render import cut, fence, render, render_all
 from sensorium.errors import CallerError
 from sensorium.model.contract import Message
 from sensorium.parts import Data, Latent, Text, Value
 from sensorium.spec.ports import PortType, Signature
 
-__all__ = ["Call", "Task", "fruitless", "trim"]
+__all__ = ["FOUND_NOTHING", "HISTORY_CHARS", "Call", "Task", "Trimmed", "fruitless", "trim"]
 
 HISTORY_CHARS = 6000
-"""Most characters of earlier messages in a prompt. The oldest messages go first, whole; the prompt says how many."""
+"""Most characters of earlier messages in a prompt; `trim` says which are left out where there are more."""
+
+FOUND_NOTHING = "found nothing"
+"""What a model, and the user, is told of a call that brought nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,13 @@ class Call:
         """Whether it ended well, and brought nothing."""
         return not self.failed and found_nothing(self.outputs)
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """What the model is told of it: where that comes from, and the text, which is data."""
+        if self.failed:
+            return f"{self.tool} failed", self.failed.encode("utf-8", "backslashreplace").decode()
+        return self.tool, FOUND_NOTHING if self.found_nothing else render_all(self.outputs)
+
 
 def fruitless(calls: Sequence[Call]) -> list[str]:
     """The tools whose last call found nothing, in the order in which they were first called."""
@@ -48,6 +58,7 @@ class Task:
 
     request: str
     history: tuple[Message, ...]
+    """What was said before."""
     facts: tuple[tuple[str, str], ...]
     """Further inputs as text: port and what it holds."""
     hand: Hand
@@ -55,6 +66,8 @@ class Task:
     """Latent inputs that were read as their text."""
     media: Media = ()
     """Pictures and sounds that the model takes itself."""
+    gave: tuple[str, ...] = ()
+    """For each message of the history, what tools gave for it, within marks; empty where they gave nothing."""
 
     @classmethod
     def of(cls, signature: Signature, inputs: Mapping[str, Value], reads: Set[str] = frozenset()) -> Task:
@@ -69,8 +82,9 @@ class Task:
         _require_twins(latents)
         told = {**{port: text for port, text in texts.items() if port != main}, **_told(signature.inputs, inputs)}
         hand = Hand().given(inputs, signature.inputs)
-        history, facts, media = _history(inputs.get("history")), tuple(told.items()), media_of(inputs, reads)
-        return cls(texts.get(main, ""), history, facts, hand, tuple(latents), media)
+        history, gave = _history(inputs.get("history"))
+        facts, media = tuple(told.items()), media_of(inputs, reads)
+        return cls(texts.get(main, ""), history, facts, hand, tuple(latents), media, gave)
 
 
 def _told(types: Mapping[str, PortType], inputs: Mapping[str, Value]) -> dict[str, str]:
@@ -92,16 +106,22 @@ def _require_twins(latents: Mapping[str, Latent]) -> None:
         )
 
 
-def _history(value: Value) -> tuple[Message, ...]:
+def _history(value: Value) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     if value is None:
-        return ()
+        return (), ()
     try:
         assert isinstance(value, Data)
-        return tuple(_message(entry) for entry in cast("Sequence[Any]", value.value))
-    except (AssertionError, KeyError, TypeError, AttributeError) as error:
+        entries = cast("Sequence[Any]", value.value)
+        return tuple(_message(entry) for entry in entries), tuple(_gave(entry) for entry in entries)
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CallerError(
-            'history is not a list of messages; give [{"role": "user" or "assistant", "text": TEXT}, ...]'
+            'history is not a list of messages; give [{"role": "user" or "assistant", "text": TEXT}, ...], and with it '
+            '"gave": [[TOOL, TEXT], ...] where tools gave something'
         ) from error
+
+
+def _gave(entry: Mapping[str, Any]) -> str:
+    return "\n".join(fence(str(source), str(text)) for source, text in entry.get("gave", ()))
 
 
 def _message(entry: Mapping[str, Any]) -> Message:
@@ -109,22 +129,30 @@ def _message(entry: Mapping[str, Any]) -> Message:
     return Message(role, str(entry["text"]))
 
 
-def trim(history: Sequence[Message], most: int = HISTORY_CHARS) -> tuple[Message, ...]:
+class Trimmed(NamedTuple):
+    """Messages that fit, and how many older ones do not."""
+
+    kept: tuple[Message, ...]
+    num_left_out: int
+
+
+def trim(history: Sequence[Message], most: int = HISTORY_CHARS) -> Trimmed:
     """The newest messages within `most` characters, beginning with one of the user's.
 
-    Where older ones were left out, the first message says how many. A newest message that is too long by itself is cut.
+    Whenever they grow beyond that, the oldest go at once until half of it is filled: between two such moments each
+    history begins as the one before it, and a model that has read that reads only what is new. The first message says
+    how many are left out. A newest message that is too long by itself is cut.
     """
-    kept: list[Message] = []
-    room = most
-    for message in reversed(history):
-        if room < len(message.content) and kept:
-            break
-        kept.append(Message(message.role, cut(message.content, max(room, 0))))
+    first, room = 0, most
+    for index, message in enumerate(history):
         room -= len(message.content)
-    kept.reverse()
-    while kept and kept[0].role != "user":
-        kept.pop(0)
-    num_left_out = len(history) - len(kept)
-    if num_left_out and kept:
-        kept[0] = Message("user", f"({num_left_out} earlier messages left out)\n{kept[0].content}")
-    return tuple(kept)
+        if room < 0:
+            while first < index and most - room > most // 2:
+                room += len(history[first].content)
+                first += 1
+    while first < len(history) and history[first].role != "user":
+        first += 1
+    kept = [Message(message.role, cut(message.content, most)) for message in history[first:]]
+    if first and kept:
+        kept[0] = Message("user", f"({first} earlier messages left out)\n{kept[0].content}")
+    return Trimmed(tuple(kept), first)

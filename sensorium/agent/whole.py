@@ -33,6 +33,8 @@ _LEAST_TOKENS = 200
 _MOST_CHARS = 1_000_000
 _HISTORY_CHARS = 1500
 _MOST_FAULTS = 5
+_STEP, _STEP_CHARS = "step", 80
+"""Where a model may say in words what a call is for, before it names the tool: small ones then name the right one."""
 
 
 class WrittenPlan(NamedTuple):
@@ -62,7 +64,7 @@ class WholePlans:
             if all(name in known for name in _tools_of(example.written))
             for message in (Message("user", example.request), Message("assistant", example.written))
         ]
-        said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, _HISTORY_CHARS))
+        said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, _HISTORY_CHARS).kept)
         asked = "\n".join([*([fence("earlier messages", said)] if said else []), *_at_hand(task), task.request])
         tokens = _LEAST_TOKENS + _CALL_TOKENS * min(self.most, 20)
         ask = Ask((Message("system", text), *shown, Message("user", asked)), tokens, schema=self._schema())
@@ -75,8 +77,13 @@ class WholePlans:
         wrong = Message("user", self.script.repairing.replace("{faults}", told))
         return replace(ask, messages=(*ask.messages, shown, wrong))
 
-    def read(self, reply: Reply, task: Task) -> WrittenPlan:
+    def read(self, reply: Reply, task: Task, *, leaves_out: bool = False) -> WrittenPlan:
         """The plan that a reply holds, which may be wrong in every way that a checker finds.
+
+        Args:
+            reply: What the model wrote.
+            task: What was asked.
+            leaves_out: Whether calls of what is not there, or that lack something, are left out instead.
 
         Raises:
             AuthorError: It holds none; or more calls than are allowed.
@@ -85,10 +92,13 @@ class WholePlans:
         faults: list[Fault] = []
         for call in self._calls(reply):
             step = self._step(call, plan, hand)
-            plan = plan.with_step(step)
             card = self._card(step.callee)
+            lacking = [] if card is None else list(self._lacking(card, step, hand))
+            if leaves_out and (lacking or card is None):
+                continue
+            plan = plan.with_step(step)
+            faults += lacking
             if card is not None:
-                faults += self._lacking(card, step, hand)
                 hand = hand.planned(step.node, card.name, card.signature.outputs)
         return WrittenPlan(plan, tuple(faults))
 
@@ -104,7 +114,8 @@ class WholePlans:
     def _step(self, call: Mapping[str, Any], plan: Plan, hand: Hand) -> Step:
         name = call["tool"]
         card = self._card(name)
-        written = {port: _literal(value) for port, value in call.items() if port != "tool" and value is not None}
+        aside = {"tool"} if card is None or _STEP in card.signature.inputs else {"tool", _STEP}
+        written = {port: _literal(value) for port, value in call.items() if port not in aside and value is not None}
         if card is None:
             return Step(plan.node_for(name), name, written, ())
         fed = {port: found.written for port, found in feeds(card, hand, written).items()}
@@ -114,10 +125,10 @@ class WholePlans:
         """What a call takes and nothing before it gives, and who does."""
         ports = card.signature.inputs
         for group in needs(card, hand):
-            kinds = {kind.kind for kind in group}
-            if kinds.isdisjoint(ports[port].kind for port in step.inputs if port in ports):
+            kinds = {_matter(kind) for kind in group}
+            if kinds.isdisjoint(_matter(ports[port]) for port in step.inputs if port in ports):
                 able = [
-                    other.name for other in self.cards if kinds & {k.kind for k in other.signature.outputs.values()}
+                    other.name for other in self.cards if kinds & set(map(_matter, other.signature.outputs.values()))
                 ]
                 found = f"{step.node} takes {' or '.join(sorted(kinds))}, and nothing before it gives any"
                 yield Fault("", 0, 0, found, f"call {' or '.join(able)} first" if able else f"leave {step.node} out")
@@ -126,10 +137,12 @@ class WholePlans:
         return next((card for card in self.cards if card.name == name), None)
 
     def _schema(self) -> dict[str, Any]:
+        """What a reply must be; calls say what they are for where the script speaks of a `"step"`."""
+        said = {_STEP: {"type": "string", "maxLength": _STEP_CHARS}} if f'"{_STEP}"' in self.script.planning else {}
         calls = {
             "type": "array",
             "maxItems": self.most,
-            "items": {"anyOf": [_call_schema(card) for card in self.cards]},
+            "items": {"anyOf": [_call_schema(card, said) for card in self.cards]},
         }
         return {
             "type": "object",
@@ -146,12 +159,17 @@ def _line(card: Card) -> str:
     return f"- {card.name}: {' '.join(card.about.split())} Takes {', '.join(takes)}; gives {', '.join(gives)}."
 
 
-def _call_schema(card: Card) -> dict[str, Any]:
+def _call_schema(card: Card, said: Mapping[str, Any]) -> dict[str, Any]:
     written: dict[str, PortType] = {port: kind for port, kind in card.signature.inputs.items() if is_written(kind)}
+    first: Mapping[str, Any] = {} if _STEP in card.signature.inputs else said
     return {
         "type": "object",
-        "properties": {"tool": {"enum": [card.name]}, **{port: port_schema(kind) for port, kind in written.items()}},
-        "required": ["tool", *written],
+        "properties": {
+            **first,
+            "tool": {"enum": [card.name]},
+            **{port: port_schema(kind) for port, kind in written.items()},
+        },
+        "required": [*first, "tool", *written],
         "additionalProperties": False,
     }
 
@@ -193,6 +211,11 @@ def _at_hand(task: Task) -> list[str]:
     """What came with the request, by name."""
     names = [f"{held.wire.port} ({held.type.kind})" for held in task.hand.held]
     return [f"(at hand: {', '.join(names)})"] if names else []
+
+
+def _matter(kind: PortType) -> str:
+    """What a part is of: its kind, and of latents the space, since one is not as good as another."""
+    return kind.space or kind.kind
 
 
 def _wrong(found: str, right: str) -> AuthorError:

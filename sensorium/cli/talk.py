@@ -29,6 +29,7 @@ from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
 from sensorium.events import Event, TextPiece
 from sensorium.graph import Result, RunOptions
+from sensorium.graph.speaker import speaker_of
 from sensorium.parts import Image
 from sensorium.project import Project
 from sensorium.project.conversation import Conversation
@@ -179,9 +180,10 @@ class Talk:
         if count := self._conversation.refresh():
             typer.echo(f"(another process added to this session: {counted(count)} now count too)", err=True)
         spoken: list[str] = []
+        speaker = speaker_of(self._conversation.graph.spec, "answer", self._project.catalogue)
 
         def see(event: Event) -> None:
-            if isinstance(event, TextPiece):
+            if isinstance(event, TextPiece) and event.node == speaker:
                 watcher.make_way()
                 spoken.append(event.text)
                 typer.echo(event.text, nl=False)
@@ -258,7 +260,10 @@ class Talk:
         typer.echo(opening(self._conversation), err=True)
 
     def _list_tools(self) -> None:
-        tools = self._project.catalogue.tools
+        catalogue = self._project.catalogue
+        abouts = {name: entry.spec.about for name, entry in catalogue.graphs.items()}
+        abouts |= {name: entry.spec.about for name, entry in catalogue.agents.items()}
+        abouts |= {name: entry.spec.about for name, entry in catalogue.tools.items()}
         console = Console(markup=False, highlight=False)
         for name in self._project.callable_by(self._conversation.graph):
-            print_block(console, name, tools[name].spec.about if name in tools else "is not there")
+            print_block(console, name, abouts.get(name, "is not there"))

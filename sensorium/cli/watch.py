@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from sensorium.cli.prompts import ShownPrompts
 from sensorium.events import (
     Event,
+    HistoryTrimmed,
     NodeFailed,
     NodeFinished,
     NodeProgress,
@@ -54,6 +55,7 @@ class Watcher:
         self._calls_only = calls_only
         self._prompts = prompts or ShownPrompts()
         self._question = ""
+        self._left_out = 0
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(),
@@ -147,6 +149,10 @@ class Watcher:
                 self._say(f"  {mark} [dim]called {escape(tool)}[/dim] {escape(message)}")
             case PlanMade(node=node, plan=plan, faults=faults):
                 self._see_plan(node, plan, faults)
+            case HistoryTrimmed(left_out=left_out, why=why) if self._trace or left_out > self._left_out:
+                self._left_out = left_out
+                messages = "1 earlier message is" if left_out == 1 else f"{left_out} earlier messages are"
+                self._say(f"[yellow]![/yellow] {messages} left out: {escape(why)}")
             case PromptSent(node=node, model=model, prompt=prompt) if self._trace:
                 heading, told, rest = self._prompts.lines(node, model, prompt)
                 same = f"[dim]{escape(told)}[/dim]\n" if told else ""

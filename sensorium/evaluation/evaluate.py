@@ -21,6 +21,7 @@ from sensorium.evaluation.sampling import sampled
 from sensorium.evaluation.taskbench import read_taskbench
 from sensorium.project import Project
 from sensorium.spec.agent import AgentSpec
+from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
@@ -93,7 +94,7 @@ async def choose_first(project: Project, wanted: Evaluation, see: Callable[[int,
     if wanted.agent not in agents:
         raise CallerError(f"there is no agent {wanted.agent!r}; {meant(wanted.agent, agents, 'agents here:')}")
     entry = agents[wanted.agent]
-    cards = _cards(project, entry.spec)
+    cards = _cards(project.catalogue, entry.spec)
     requests = read_requests(wanted.data, [card.name for card in cards])
     drawn = sampled(requests, wanted.limit, wanted.seed, lambda asked: (asked.tool, asked.language))
     model = await project.model(entry.spec.model)
@@ -102,14 +103,28 @@ async def choose_first(project: Project, wanted: Evaluation, see: Callable[[int,
         return await measure_choices(wanted.data.name, wanted.agent, drawn, first, see)
 
 
-def _cards(project: Project, spec: AgentSpec) -> list[Card]:
-    tools = project.catalogue.tools
-    missing = [name for name in spec.tools if name not in tools]
+def _cards(catalogue: Catalogue, spec: AgentSpec) -> list[Card]:
+    """What the agent's file names: tools, agents and graphs."""
+    found = [_card(catalogue, name) for name in spec.tools]
+    known = [*catalogue.tools, *catalogue.agents, *catalogue.graphs]
+    missing = [name for name, card in zip(spec.tools, found, strict=True) if card is None]
     if missing:
-        raise CallerError(
-            f"agent {spec.name!r} names the tool {missing[0]!r}, which is not there; {meant(missing[0], tools)}"
-        )
-    return [Card(name, tools[name].spec.about, tools[name].spec.signature) for name in spec.tools]
+        right = meant(missing[0], known)
+        raise CallerError(f"agent {spec.name!r} may call {missing[0]!r}, which is not there; {right}")
+    return [card for card in found if card is not None]
+
+
+def _card(catalogue: Catalogue, name: str) -> Card | None:
+    if name in catalogue.tools:
+        tool = catalogue.tools[name].spec
+        return Card(name, tool.about, tool.signature)
+    if name in catalogue.agents:
+        agent = catalogue.agents[name].spec
+        return Card(name, agent.about, agent.signature, kind="agent")
+    if name in catalogue.graphs:
+        graph = catalogue.graphs[name]
+        return Card(name, graph.spec.about, graph.signature, kind="graph")
+    return None
 
 
 def _keep(out: Path, evaluated: Evaluated) -> None:

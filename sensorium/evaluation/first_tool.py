@@ -110,7 +110,8 @@ class _Choices:
 
     @property
     def reads(self) -> frozenset[str]:
-        return self.model.reads
+        """Nothing: the parts at hand are made up."""
+        return frozenset()
 
     def prompt(self, ask: Ask) -> str:
         return self.model.prompt(ask)

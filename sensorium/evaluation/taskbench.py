@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = ["DATA", "LINKS", "TOOLS", "BenchTool", "Sample", "TaskBench", "read_t
 
 DATA, TOOLS, LINKS = "data.json", "tool_desc.json", "graph_desc.json"
 _MOST_FAULTS = 20
+_COUNTED = re.compile(r"(step )?\d+\s*[.:)]?\s*(call \S+ to )?", re.IGNORECASE)
+"""What stands before the words of a step: `Step 1:`, or `Step 1 Call TOOL to`."""
 _Given = TypeVar("_Given", bound=BaseModel)
 
 
@@ -41,6 +44,8 @@ class Sample:
     request: str
     gold: Outline
     kind: Kind
+    steps: tuple[str, ...] = ()
+    """What the data say of each step in words, in the order of `gold.in_order`; empty where they say it otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class _Sample(_Read):
     request: _Text = Field(validation_alias=AliasChoices("user_request", "instruction"))
     task_nodes: Annotated[list[_Node], Field(min_length=1, max_length=1000)]
     task_links: list[_Link] = []
+    task_steps: list[str] = []
     type: Kind | None = None
 
 
@@ -179,7 +185,9 @@ def _sample(path: Path, told: Told, tools: Mapping[str, BenchTool]) -> Sample:
     faults = [*_unknown(gold, tools), *_loose(gold)]
     if faults:
         raise AuthorError([Fault(str(path), told.line, 1, *fault) for fault in faults])
-    return Sample(str(read.id), read.request.strip(), gold, read.type or gold.kind)
+    steps = tuple(_COUNTED.sub("", step.strip(), count=1) for step in read.task_steps)
+    said = steps if len(steps) == len(gold.in_order) else ()
+    return Sample(str(read.id), read.request.strip(), gold, read.type or gold.kind, said)
 
 
 def _unknown(gold: Outline, tools: Mapping[str, BenchTool]) -> list[tuple[str, str]]:

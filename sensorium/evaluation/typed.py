@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from sensorium.evaluation.cards import Cards, port_name, port_type
 from sensorium.evaluation.outline import Outline
 from sensorium.evaluation.planner import Planned
 from sensorium.evaluation.taskbench import Sample, TaskBench
-from sensorium.model.contract import Ask, Model
+from sensorium.model.contract import Model
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.wires import InputWire
 
@@ -27,6 +26,9 @@ __all__ = ["TypedPlanner"]
 
 _PROMPT = Path(__file__).parent / "prompt.md"
 _MOST_NODES = 12
+_STEP_CHARS = 80
+_REPAIRS = 0
+"""A small model that is told what is wrong with its plan mostly writes the same again, which takes as long again."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,20 @@ class TypedPlanner:
         """Digest of the model, of the words it is asked in, of the tools and their links, and of the way."""
         links = sorted(self.bench.allowed) if self.bench.allowed is not None else None
         tools = [(card.name, card.about, str(card.signature)) for card in self._cards.cards]
-        told = [self.model.identity, self.way, _MOST_NODES, repr(self._script), tools, links]
+        told = [self.model.identity, self.way, _MOST_NODES, _REPAIRS, repr(self._script), tools, links]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     async def plan(self, request: str) -> Planned:
         """See `Planner.plan`."""
         planning = Planning(
-            self._script, self._cards.cards, self.model, self._cards.check, self.way, max_nodes=_MOST_NODES
+            self._script,
+            self._cards.cards,
+            self.model,
+            self._cards.check,
+            self.way,
+            max_nodes=_MOST_NODES,
+            repairs=_REPAIRS,
+            leaves_out=True,
         )
         proposal = await planning.propose(self._task(request))
         given = Outline() if proposal.spec is None else self._cards.outline(proposal.spec)
@@ -72,22 +81,33 @@ class TypedPlanner:
 
     @cached_property
     def _script(self) -> Script:
-        script = Script.parse(_PROMPT.read_text(encoding="utf-8"), str(_PROMPT))
-        plans = WholePlans(script, self._cards.cards, _MOST_NODES)
-        shown = [(example, [self._cards.names[tool] for tool in example.gold.in_order]) for example in self.examples]
+        told = Script.parse(_PROMPT.read_text(encoding="utf-8"), str(_PROMPT))
+        script = replace(told, planning=told.planning.replace("{tools}", "\n".join(map(self._line, self.bench.tools))))
         return replace(
             script,
-            plans=tuple(_plan(plans.ask(self._task(example.request)), names) for example, names in shown),
-            choices=tuple(choice for example, names in shown for choice in _choices(example.request, names)),
+            plans=tuple(self._plan(example, script) for example in self.examples),
+            choices=tuple(choice for example in self.examples for choice in self._choices(example)),
         )
 
+    def _line(self, tool: str) -> str:
+        """A tool as the model reads of it, types by the data's own names."""
+        told = self.bench.tools[tool]
+        ports = f" ({', '.join(told.takes)} -> {', '.join(told.gives)})" if told.takes or told.gives else ""
+        return f"- {self._cards.names[tool]}{ports}: {told.about}"
 
-def _plan(ask: Ask, names: Sequence[str]) -> Filling:
-    """The plan of an example, behind the words that a request is put in."""
-    nodes = [{"tool": name} for name in names]
-    return Filling("", ask.messages[-1].content, json.dumps({"nodes": nodes}, separators=(",", ":")))
+    def _plan(self, example: Sample, script: Script) -> Filling:
+        """The plan of an example, behind the words that a request is put in."""
+        ask = WholePlans(script, self._cards.cards, _MOST_NODES).ask(self._task(example.request))
+        tools = example.gold.in_order
+        steps = example.steps or tuple(self.bench.tools[tool].about for tool in tools)
+        nodes = [
+            {"step": step[:_STEP_CHARS], "tool": self._cards.names[tool]}
+            for step, tool in zip(steps, tools, strict=True)
+        ]
+        written = json.dumps({"nodes": nodes}, ensure_ascii=False, separators=(",", ":"))
+        return Filling("", ask.messages[-1].content, written)
 
-
-def _choices(request: str, names: Sequence[str]) -> list[Choice]:
-    """The choices of an example, one after another, and then to answer."""
-    return [Choice(request, ", ".join(names[:done]), name) for done, name in enumerate((*names, ANSWER))]
+    def _choices(self, example: Sample) -> list[Choice]:
+        """The choices of an example, one after another, and then to answer."""
+        names = [self._cards.names[tool] for tool in example.gold.in_order]
+        return [Choice(example.request, ", ".join(names[:done]), name) for done, name in enumerate((*names, ANSWER))]

@@ -7,7 +7,7 @@ from itertools import count
 
 from sensorium.agent import Agent, Script
 from sensorium.errors import AuthorError
-from sensorium.events import TextPiece, WireCrossed
+from sensorium.events import HistoryTrimmed, TextPiece, WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.graph.flow import Settle
 from sensorium.graph.leaf import CallContext
@@ -58,6 +58,7 @@ async def think(
         lambda sentence: context.pass_on(SENTENCES, next(numbers), Text(sentence)),
         context.services.way(entry.spec.model),
         shows_plan or context.shows_plans,
+        lambda left_out, why: context.emit(HistoryTrimmed(context.run, context.node, left_out, why)),
     )
     return await agent.work(inputs)
 

@@ -36,6 +36,7 @@ class ChatTemplate:
     def __init__(self, source: str, tokens: dict[str, str] | None = None) -> None:
         self.source = source
         self._tokens = tokens or {}
+        self._last: tuple[Sequence[Message], str] = ((), "")
 
     @classmethod
     def from_gguf(cls, path: Path) -> ChatTemplate:
@@ -81,6 +82,13 @@ class ChatTemplate:
         Raises:
             OperatorError: The template refuses the messages.
         """
+        if isinstance(messages, tuple) and messages is self._last[0]:  # what is sent has just been shown
+            return self._last[1]
+        text = self._rendered(messages)
+        self._last = (messages, text)
+        return text
+
+    def _rendered(self, messages: Sequence[Message]) -> str:
         # Jinja takes a tenth of a second to import, and a command that asks no model needs none.
         from jinja2 import TemplateError
 

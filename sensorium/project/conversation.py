@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sensorium.admit import Admission
+from sensorium.agent.task import Call
 from sensorium.errors import CallerError, SensoriumError
+from sensorium.events import Event, ToolCalled
 from sensorium.graph import Graph, Result, RunOptions
 from sensorium.graph.run import new_run_id
 from sensorium.parts import Audio, Data, Image, Text, Value
@@ -149,15 +152,16 @@ class Conversation:
         self._admission.admit(request, self.graph.inputs["request"], name="request")
         inputs = self._inputs(request)
         turn = Turn(request=request, at_hand=self.at_hand, run=options.run or new_run_id())
+        heard = _Heard(options.on_event)
         self._begin(turn)
         try:
-            result = await self.graph.arun(inputs, options=replace(options, run=turn.run))
+            result = await self.graph.arun(inputs, options=replace(options, run=turn.run, on_event=heard.see))
         except BaseException as error:
             with suppress(SensoriumError):  # the turn then stands there as interrupted, and the error is worth more
                 self._end(turn.stopped(error))
             raise
         try:
-            self._end(turn.ended(result))
+            self._end(replace(turn.ended(result), gave=tuple(heard.gave)))
         except SensoriumError as error:
             error.result = result
             raise
@@ -178,12 +182,7 @@ class Conversation:
 
     def _inputs(self, request: str) -> dict[str, Value]:
         inputs: dict[str, Value] = {"request": Text(request), **self.at_hand}
-        said = [
-            {"role": message.role, "text": message.text}
-            for turn in self._turns.values()
-            if turn.status == "done"
-            for message in turn.messages
-        ]
+        said = [entry for turn in self._turns.values() if turn.status == "done" for entry in _entries(turn)]
         if "history" in self.graph.inputs and said:
             inputs["history"] = Data(said)
         return inputs
@@ -201,3 +200,25 @@ class Conversation:
     def _write(self, messages: Iterable[SessionMessage]) -> None:
         if self.session is not None:
             self.session.add(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What tools gave in a turn, while whoever watches sees its events."""
+
+    watcher: Callable[[Event], None] | None
+    gave: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, ToolCalled):
+            failed = event.message if event.status == "failed" else ""
+            self.gave.append(Call(event.tool, event.outputs, failed).told)
+        if self.watcher is not None:
+            self.watcher(event)
+
+
+def _entries(turn: Turn) -> Iterator[dict[str, Any]]:
+    """The two messages of a turn as an agent reads its history; what tools gave was told with the request."""
+    gave = {"gave": [list(pair) for pair in turn.gave]} if turn.gave else {}
+    yield {"role": "user", "text": turn.request, **gave}
+    yield {"role": "assistant", "text": turn.answer}

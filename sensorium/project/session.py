@@ -34,6 +34,8 @@ class SessionMessage:
     """The run that the message begins or ends; None where it is not known."""
     status: RunStatus = "done"
     """How the run ended; says something of the assistant's messages alone."""
+    gave: tuple[tuple[str, str], ...] = ()
+    """What tools gave for the answer, as the model was told: tool and text."""
     error: ErrorReport | None = None
     """Why the run is not done."""
 
@@ -48,6 +50,7 @@ class _Record(msgspec.Struct, omit_defaults=True):
     run: RunId | None = None
     status: RunStatus = "done"
     error: ErrorReport | None = None
+    gave: tuple[tuple[str, str], ...] = ()
 
 
 class Session:
@@ -149,12 +152,18 @@ class Session:
                 "session"
             ) from error
         return SessionMessage(
-            role=record.role, text=record.text, parts=parts, run=record.run, status=record.status, error=record.error
+            role=record.role,
+            text=record.text,
+            parts=parts,
+            run=record.run,
+            status=record.status,
+            gave=record.gave,
+            error=record.error,
         )
 
 
 def _encoded(message: SessionMessage) -> bytes:
     """A line of JSON in ASCII, so that half a character in an error's message is kept as it is."""
     parts = base64.b64encode(encode_values(message.parts)).decode()
-    record = _Record(message.role, message.text, parts, message.run, message.status, message.error)
+    record = _Record(message.role, message.text, parts, message.run, message.status, message.error, message.gave)
     return json.dumps(msgspec.to_builtins(record)).encode() + b"\n"

@@ -31,6 +31,8 @@ class Turn:
     answer: str = ""
     media: dict[str, Value] = field(default_factory=dict[str, Value])
     """Pictures, sounds and masks that came with the answer, by output of the graph."""
+    gave: tuple[tuple[str, str], ...] = ()
+    """What tools gave its agents, as their model was told: tool and text."""
     error: ErrorReport | None = None
 
     @property
@@ -43,7 +45,13 @@ class Turn:
     def reply(self, status: RunStatus) -> SessionMessage:
         """The assistant's message."""
         return SessionMessage(
-            role="assistant", text=self.answer, parts=self.media, run=self.run, status=status, error=self.error
+            role="assistant",
+            text=self.answer,
+            parts=self.media,
+            run=self.run,
+            status=status,
+            gave=self.gave,
+            error=self.error,
         )
 
     def ended(self, result: Result) -> Turn:
@@ -87,6 +95,11 @@ def gather(messages: Iterable[SessionMessage], before: Mapping[str, Turn]) -> di
             turns.setdefault(message.run or unnamed, Turn(request=message.text, at_hand=message.parts, run=message.run))
         elif (key := message.run or unnamed) in turns:
             turns[key] = replace(
-                turns[key], status=message.status, answer=message.text, media=message.parts, error=message.error
+                turns[key],
+                status=message.status,
+                answer=message.text,
+                media=message.parts,
+                gave=message.gave,
+                error=message.error,
             )
     return turns

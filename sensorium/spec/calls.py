@@ -113,9 +113,10 @@ def acts_unasked(first: Called, catalogue: Catalogue, allowed: Collection[str]) 
             continue
         if kind == "tool" and name in catalogue.tools and catalogue.tools[name].spec.effects:
             return True
-        further = set(_unasked(catalogue.graphs[name].spec)) if kind == "graph" and name in catalogue.graphs else set()
-        waiting += further - seen
-        seen |= further
+        if kind == "graph" and name in catalogue.graphs:
+            further = set(_unasked(catalogue.graphs[name].spec)) - seen
+            waiting += further
+            seen |= further
     return False
 
 

@@ -50,3 +50,12 @@ def test_an_answer_is_spoken_sentence_by_sentence(elsewhere: Path) -> None:
     spoken = [line for line in told if line.startswith("spoken: ")]
     assert len(written) == len(spoken) >= 1, "how many sentences the model writes is its own affair"
     assert len(list((elsewhere / "out/aloud").glob("*.wav"))) == len(spoken)
+
+
+def test_a_text_is_written_and_judged(elsewhere: Path) -> None:
+    request = "One sentence that thanks Tom for the book about birds."
+    told = run("08_draft_and_critique.py", request, "--profile", "small", cwd=elsewhere)
+    drafts = told.count("draft: ")
+    assert 1 <= drafts <= 3
+    assert told.count("critic: ") == drafts
+    assert f"rounds: {drafts}" in told

@@ -33,7 +33,9 @@ COLOUR = {
     "required": ["colour", "is_day"],
     "additionalProperties": False,
 }
-END_S = 30.0
+END_S = 60.0
+BLOCK_TOKENS = 128
+"""The cache of the CPU build keeps whole blocks of a prompt."""
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,7 @@ async def test_the_prefix_of_a_second_turn_is_found_in_the_cache(model: VllmMode
     first = await reply(model, Ask((long, SKY[1]), max_tokens=8))
     turns = (long, SKY[1], Message("assistant", first.text), Message("user", "And of grass?"))
     second = await reply(model, Ask(turns, max_tokens=8))
-    assert second.usage.cached_tokens >= 0.8 * first.usage.prompt_tokens
+    assert second.usage.cached_tokens > first.usage.prompt_tokens - BLOCK_TOKENS - len(first.text)
 
 
 async def test_a_prompt_that_is_too_long_is_told_with_its_length(model: VllmModel) -> None:

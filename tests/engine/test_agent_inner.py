@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sensorium.errors import AuthorError, DeadlineError, ModelError, PausedError
-from sensorium.events import Event, NodeFailed, NodeFinished, NodeStarted, RunId, ToolCalled
+from sensorium.events import Event, NodeFailed, NodeFinished, NodeStarted, RunId, TextPiece, ToolCalled
 from sensorium.graph import Graph, Question, RunOptions, Verdict
+from sensorium.graph.speaker import speaker_of
 from sensorium.model.contract import Ask, ModelEvent
 from sensorium.parts import Text
 from sensorium.project import Project
@@ -134,6 +135,34 @@ async def test_a_second_call_of_an_agent_is_a_node_of_its_own(scratch: Scratch) 
     scratch.scripted("central", twice)
     result = await talk(scratch, "writer").arun(request="Two texts")
     assert [node.node for node in result.nodes] == ["think", "think/writer", "think/writer-2"]
+
+
+async def test_the_words_that_answer_are_told_from_those_of_agents_within(scratch: Scratch) -> None:
+    events: list[Event] = []
+    graph = talk(scratch, "writer")
+    result = await graph.arun(request="A poem", options=RunOptions(on_event=events.append))
+    around = scratch.graph("""
+        name: around
+        inputs: {request: text}
+        nodes: {inner: {graph: talk, with: {request: $request}}, loud: {tool: loud, with: {text: $inner.answer}}}
+        outputs: {answer: $inner.answer, loud: $loud.loud}
+    """)
+    pieces = [(event.node, event.text) for event in events if isinstance(event, TextPiece)]
+    assert {node for node, _ in pieces} == {"think", "think/writer"}
+    speaker = speaker_of(graph.spec, "answer", scratch.catalogue)
+    assert "".join(text for node, text in pieces if node == speaker) == str(result["answer"])
+    assert speaker_of(around.spec, "answer", scratch.catalogue) == "inner/think"
+    assert speaker_of(around.spec, "loud", scratch.catalogue) == ""
+
+
+async def test_a_whole_plan_hands_on_to_an_agent_and_wires_what_it_gives(scratch: Scratch) -> None:
+    scratch.ways["central"] = "whole"
+    plan = {"nodes": [{"tool": "writer", "request": "a song"}, {"tool": "loud", "text": "$writer.answer"}]}
+    scratch.scripted("central", lambda ask: json.dumps(plan) if ask.schema else f"Given: {ask.messages[-1].content}")
+    result = await talk(scratch, "writer", "loud").arun(request="A loud song")
+    assert "RAIN ON TIN ROOFS. [A SONG]" in str(result["answer"])
+    assert "writer: {agent: writer, with: {request: a song}}" in " ".join(result.plans["think"].split())
+    assert [node.node for node in result.nodes] == ["think", "think/writer", "think/loud"]
 
 
 # What may not be

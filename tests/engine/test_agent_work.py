@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from sensorium.agent import Agent, Card, Script
 from sensorium.agent.empty import found_nothing
-from sensorium.agent.task import Call
+from sensorium.agent.task import Call, trim
 from sensorium.errors import CallerError, Fault, ModelError, PausedError, ToolError
-from sensorium.model.contract import Ask
+from sensorium.model.contract import Ask, Message
 from sensorium.parts import Boxes, Data, Image, Latent, Masks, Number, Segments, Text, Value
 from sensorium.spec.agent import AgentSpec
 from sensorium.spec.graph import GraphSpec
@@ -209,8 +211,44 @@ async def test_earlier_messages_are_trimmed_by_a_stated_rule() -> None:
     await agent(model, Tools()).work({"request": Text("And now?"), "history": Data(history)})
     messages = model.asked[0].messages
     assert messages[1].role == "user"
-    assert messages[1].content.startswith("(14 earlier messages left out)\nmessage 14")
+    assert messages[1].content.startswith("(16 earlier messages left out)\nmessage 16")
     assert messages[-1].content == "And now?"
+
+
+async def test_of_a_history_that_grows_half_goes_at_once_so_that_its_beginning_stays() -> None:
+    said = [Message(("user", "assistant")[turn % 2], f"message {turn} " + "x" * 90) for turn in range(200)]
+    firsts = [trim(said[:count], 2000).num_left_out for count in range(0, 201, 2)]
+    assert sum(one != other for one, other in pairwise(firsts)) < 20
+    for count in range(201):
+        kept, num_left_out = trim(said[:count], 2000)
+        assert len(kept) == count - num_left_out
+        assert sum(len(message.content) for message in kept) < 2000 + len("(200 earlier messages left out)\n")
+
+
+async def test_whoever_watches_is_told_what_is_left_out_of_a_prompt_and_why() -> None:
+    history = [{"role": ("user", "assistant")[turn % 2], "text": "word " * 40} for turn in range(20)]
+    told: list[tuple[int, str]] = []
+    base = agent(ScriptedModel(lambda _: "ok", context_tokens=300), Tools())
+    await replace(base, tell_trimmed=lambda count, why: told.append((count, why))).work(
+        {"request": Text("And now?"), "history": Data(history)}
+    )
+    assert told == [
+        (10, "the prompt for an answer takes 3,000 characters of what was said before"),
+        (16, "the prompt for an answer takes 1,500 characters of what was said before"),
+    ]
+
+
+async def test_what_tools_gave_before_is_told_again_as_it_was_told_then(eyes: Tools, image: Image) -> None:
+    model = ScriptedModel(["see", "answer", "A cat.", "answer", "Yes, a cat."])
+    await agent(model, eyes).work({"request": Text("What is this?"), "image": image})
+    history: list[dict[str, object]] = [
+        {"role": "user", "text": "What is this?", "gave": [["see", "caption: a cat"]]},
+        {"role": "assistant", "text": "A cat."},
+    ]
+    await agent(model, eyes).work({"request": Text("Really?"), "image": image, "history": Data(history)})
+    before, now = model.asked[2].messages, model.asked[4].messages
+    assert now[: len(before)] == before
+    assert [message.content for message in now[len(before) :]] == ["A cat.", "Really?"]
 
 
 async def test_history_gives_way_where_the_context_is_short_and_a_request_never_does() -> None:
@@ -298,23 +336,26 @@ SCRIPT = """
     ## Answers
     find: boxes: 1 box | Where is the dog? => The dog is marked.
     find: found nothing | Where is the cow? => I could not find a cow.
+    read: found nothing | What does it say? => I could not read it.
 """
 
 
 @pytest.mark.parametrize(
-    ("boxes", "shown", "not_shown"),
+    ("boxes", "shown"),
     [
-        (Boxes(()), "I could not find a cow.", "The dog is marked."),
-        (Boxes(((0.0, 0.0, 1.0, 1.0),)), "The dog is marked.", "I could not find a cow."),
+        (Boxes(()), ["The dog is marked.", "It is marked.", "I could not find a cow."]),
+        (Boxes(((0.0, 0.0, 1.0, 1.0),)), ["The dog is marked.", "It is marked."]),
     ],
 )
-async def test_examples_of_having_found_nothing_are_shown_where_that_is_so(
-    image: Image, boxes: Boxes, shown: str, not_shown: str
+async def test_examples_of_having_found_nothing_stand_next_to_the_request_where_that_is_so(
+    image: Image, boxes: Boxes, shown: list[str]
 ) -> None:
     tools = Tools()
     tools.add("find", {"image": "image", "phrase": "text"}, {"boxes": "boxes"}, lambda _: {"boxes": boxes})
     model = ScriptedModel(["find", '{"phrase": "cat"}', "answer", "So."])
     script = Script.parse(textwrap.dedent(SCRIPT))
-    await Agent(agent(model, tools).spec, script, model, tools).work({"request": Text("The cat?"), "image": image})
-    assert shown in sent(model.asked[-1])
-    assert not_shown not in sent(model.asked[-1])
+    history = Data([{"role": "user", "text": "A dog?"}, {"role": "assistant", "text": "It is marked."}])
+    await Agent(agent(model, tools).spec, script, model, tools).work(
+        {"request": Text("The cat?"), "image": image, "history": history}
+    )
+    assert [message.content for message in model.asked[-1].messages if message.role == "assistant"] == shown

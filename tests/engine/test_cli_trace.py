@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sensorium.cli.figures import print_figures
 from sensorium.cli.prompts import ShownPrompts
 from sensorium.cli.watch import Watcher
-from sensorium.events import Figures, NodeProgress, PromptSent, RunId
+from sensorium.events import Figures, HistoryTrimmed, NodeProgress, PromptSent, RunId
 from sensorium.graph import ErrorReport, NodeReport, Result
 from tests.conftest import STRANGER, Command
 
@@ -274,6 +274,18 @@ def test_a_prompt_that_begins_as_another_is_shown_from_where_it_differs(capsys: 
     assert told.count("You help.") == 40
     assert (
         "prompt 2: think sends to central\n(the same 400 characters that prompt 1 begins with, then:)\nsecond?" in told
+    )
+
+
+def test_what_is_left_out_of_prompts_is_told_once_in_a_turn_and_again_where_it_is_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Watcher(calls_only=True) as watcher:
+        for left_out in (1, 1, 4):
+            watcher.see(HistoryTrimmed(RunId("r"), "think", left_out, "an answer takes 6,000 characters"))
+    assert capsys.readouterr().err == (
+        "! 1 earlier message is left out: an answer takes 6,000 characters\n"
+        "! 4 earlier messages are left out: an answer takes 6,000 characters\n"
     )
 
 

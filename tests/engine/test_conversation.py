@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from sensorium.admit import Admission
 from sensorium.errors import CallerError, ModelError, OperatorError, SensoriumError
-from sensorium.events import Event, NodeStarted, ToolCalled
+from sensorium.events import Event, HistoryTrimmed, NodeStarted, ToolCalled
 from sensorium.graph import Question, Result, RunOptions, Verdict
 from sensorium.model.contract import Ask
 from sensorium.parts import Image, Masks, Text
@@ -116,6 +116,35 @@ async def test_what_was_attached_stays_callable_in_another_process(tmp_path: Pat
     third = conversation(made(tmp_path))
     assert third.turns == second.turns
     assert [turn.media.get("masks") for turn in third.turns] == [None, result.masks]
+
+
+async def test_what_tools_gave_is_told_again_in_another_process_just_as_it_was_told(tmp_path: Path) -> None:
+    scratch = made(tmp_path)
+    first = conversation(scratch)
+    first.attach(picture(tmp_path, "red"))
+    await first.turn("Now cut it out", RunOptions())
+    before = scratch.models["central"]
+    again = made(tmp_path)
+    second = conversation(again)
+    assert [tool for tool, _ in second.turns[0].gave] == ["find", "segment"]
+    events: list[Event] = []
+    await second.turn("And what is it?", RunOptions(on_event=events.append))
+    now = again.models["central"]
+    assert isinstance(before, ScriptedModel)
+    assert isinstance(now, ScriptedModel)
+    told = before.asked[-1].messages
+    assert "<<< segment\nmasks: 1 mask\n>>>" in told[-1].content
+    assert now.asked[-1].messages[: len(told)] == told
+
+
+async def test_a_long_conversation_tells_what_a_prompt_leaves_out(tmp_path: Path) -> None:
+    talk = conversation(made(tmp_path))
+    events: list[Event] = []
+    for number in range(6):
+        await talk.turn(f"{number} " + "word " * 250, RunOptions(on_event=events.append))
+    trimmed = [event for event in events if isinstance(event, HistoryTrimmed)]
+    assert [event.left_out for event in trimmed] == [4, 6, 6]
+    assert trimmed[0].why == "the prompt for an answer takes 6,000 characters of what was said before"
 
 
 async def test_a_picture_stays_at_hand_until_another_takes_its_place(tmp_path: Path) -> None:

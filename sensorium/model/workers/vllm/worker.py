@@ -86,7 +86,8 @@ def _command(weights: str, served: str, port: int) -> list[str]:
 def _environment(device: str, key: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     env |= {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-    env.pop("OMP_WAIT_POLICY", None)  # vLLM binds its threads itself
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        env.pop(name, None)  # vLLM counts and binds its threads itself
     if device == "cpu":
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     else:
