@@ -209,16 +209,15 @@ async def test_a_server_that_is_killed_in_midstream_is_started_again_by_the_next
     model: VllmModel, place: Path
 ) -> None:
     endless = Ask((Message("user", "Count from one to a thousand, in words."),), max_tokens=4000)
-    coming = model.ask(endless)
-    async for event in coming:
-        if isinstance(event, Piece):
-            break
-    before = processes(place)
-    (server,) = [process for process in before if "vllm.entrypoints.openai.api_server" in process.cmdline()]
-    server.kill()
-    with pytest.raises(ModelError, match="after some of its reply was passed on") as caught:
-        async for _ in coming:
-            pass
+    async with aclosing(model.ask(endless)) as coming:
+        async for event in coming:
+            if isinstance(event, Piece):
+                break
+        before = processes(place)
+        (server,) = before[0].children()
+        server.kill()
+        with pytest.raises(ModelError, match="after some of its reply was passed on") as caught:
+            [event async for event in coming]
     assert caught.value.can_retry
     said = await heard(model, Ask(SKY, max_tokens=8))
     assert isinstance(said[-1], Reply)

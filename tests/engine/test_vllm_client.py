@@ -306,6 +306,29 @@ async def test_another_model_than_the_profile_says_is_not_asked(models: Answer, 
     assert server.asked == []
 
 
+async def test_a_list_of_models_that_breaks_off_is_asked_for_again() -> None:
+    async with fake_server(FINE, models=raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")) as server:
+        with pytest.raises(ModelError, match="the server number 1 broke off: ") as caught:
+            await reply(model_of(server))
+    assert caught.value.can_retry
+    assert (server.listed, server.asked) == (QUICK.tries, [])
+
+
+async def test_text_that_is_not_unicode_is_not_sent() -> None:
+    async with fake_server(FINE) as server:
+        with pytest.raises(CallerError, match="text that is not Unicode"):
+            await reply(model_of(server), Ask((Message("user", "\ud800"),)))
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("key", ["sk-1\nX-Other: 2", "clé", "two words"])
+def test_a_key_that_no_header_can_hold_is_told_without_it(key: str) -> None:
+    with pytest.raises(OperatorError, match="key: of the profile, for the server here") as caught:
+        Endpoint.at("http://host", key, "here")
+    assert key not in str(caught.value)
+    assert Endpoint.at("http://host", " sk-1\n", "here").key == "sk-1"
+
+
 async def test_what_is_served_is_looked_at_once_and_again_after_a_failure() -> None:
     async with fake_server(FINE, FINE, status(500), FINE) as server:
         model = model_of(server)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from sensorium.errors import DeadlineError, ModelError, OperatorError
+from sensorium.errors import CallerError, DeadlineError, ModelError, OperatorError
 from sensorium.model.vllm.endpoints import Endpoint
 from sensorium.model.vllm.events import Overlong, data_of
 from sensorium.model.vllm.refusal import Passing, refusal
@@ -116,7 +116,8 @@ class Client:
         """
         async with self._sent(endpoint, "GET", "/models", None, clock) as response:
             late = _late(endpoint, "did not list its models in time")
-            body = await clock.hold(_read(response, _MOST_MODELS_BYTES), clock.waits.next_s, late)
+            with _told(endpoint):
+                body = await clock.hold(_read(response, _MOST_MODELS_BYTES), clock.waits.next_s, late)
         try:
             return msgspec.json.decode(body, type=_Listed).data
         except (msgspec.MsgspecError, UnicodeError) as error:
@@ -174,14 +175,13 @@ class Client:
         self, endpoint: Endpoint, method: str, path: str, body: dict[str, Any] | None, clock: Clock
     ) -> AsyncGenerator[httpx.Response]:
         """A response whose headers are there and say that all is well."""
-        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        pool = self._pool()
-        content = None if body is None else msgspec.json.encode(body)
-        request = pool.build_request(
-            method, endpoint.url + path, content=content, headers={**headers, "Content-Type": "application/json"}
-        )
+        headers = {"Content-Type": "application/json"}
+        if endpoint.key:
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        content, pool = None if body is None else _encoded(body), self._pool()
         late = _late(endpoint, f"did not begin to answer within {clock.waits.first_s:g} s")
         with _told(endpoint):
+            request = pool.build_request(method, endpoint.url + path, content=content, headers=headers)
             response = await clock.hold(pool.send(request, stream=True), clock.waits.first_s, late)
         try:
             if response.status_code != 200:
@@ -210,6 +210,13 @@ class Client:
 def _certificates() -> ssl.SSLContext:
     """Whom to trust; reading that takes a tenth of a second."""
     return httpx.create_ssl_context()
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as error:
+        raise CallerError(f"the messages hold text that is not Unicode: {error.reason}; correct it") from error
 
 
 async def _read(response: httpx.Response, most_bytes: int) -> bytes:

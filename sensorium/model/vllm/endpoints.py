@@ -43,7 +43,10 @@ class Endpoint:
         if parts.username is not None or parts.query or parts.fragment:
             raise OperatorError(f"{wanted}: it holds a user, a ? or a #; what a server is shown is key: of the profile")
         path = parts.path.rstrip("/") or "/v1"
-        return cls(f"{parts.scheme}://{parts.netloc}{path}", key, name)
+        shown = (key or "").strip()
+        if not (shown.isascii() and all(ord(character) >= 33 for character in shown)):
+            raise OperatorError(f"key: of the profile, for the server {name}, holds what no key has; set it anew")
+        return cls(f"{parts.scheme}://{parts.netloc}{path}", shown or None, name)
 
 
 @dataclass(frozen=True, slots=True)
