@@ -13,6 +13,7 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,9 +39,7 @@ async def measure(given: argparse.Namespace) -> dict[PlanningWay, PlansMeasured]
         for way in ways:
             keep = None if given.out is None else given.out / "answers.jsonl"
             setting = PlanSetting(way, given.limit, given.seed, given.examples, keep)
-            measured[way] = await measure_plans(
-                bench, model, setting, lambda done, total, way=way: see(way, done, total)
-            )  # type: ignore[misc]
+            measured[way] = await measure_plans(bench, model, setting, partial(see, way))
             print(plans_markdown(measured[way]), end="\n\n", flush=True)
         return measured
     finally:

@@ -19,8 +19,8 @@ __all__ = ["DATA", "LINKS", "TOOLS", "BenchTool", "Sample", "TaskBench", "read_t
 
 DATA, TOOLS, LINKS = "data.json", "tool_desc.json", "graph_desc.json"
 _MOST_FAULTS = 20
-_COUNTED = re.compile(r"(step )?\d+\s*[.:)]?\s*(call \S+ to )?", re.IGNORECASE)
-"""What stands before the words of a step: `Step 1:`, or `Step 1 Call TOOL to`."""
+_COUNTED = re.compile(r"(step )?\d+\s*[.:)]?\s*", re.IGNORECASE)
+"""What stands before the words of a step: `Step 1:`, `2.`"""
 _Given = TypeVar("_Given", bound=BaseModel)
 
 
@@ -185,9 +185,18 @@ def _sample(path: Path, told: Told, tools: Mapping[str, BenchTool]) -> Sample:
     faults = [*_unknown(gold, tools), *_loose(gold)]
     if faults:
         raise AuthorError([Fault(str(path), told.line, 1, *fault) for fault in faults])
-    steps = tuple(_COUNTED.sub("", step.strip(), count=1) for step in read.task_steps)
-    said = steps if len(steps) == len(gold.in_order) else ()
+    steps = tuple(_plain(step, gold.tools) for step in read.task_steps)
+    said = steps if len(steps) == len(gold.in_order) and all(steps) else ()
     return Sample(str(read.id), read.request.strip(), gold, read.type or gold.kind, said)
+
+
+def _plain(step: str, tools: Iterable[str]) -> str:
+    """A step without its number and without the name of its tool: it is to say what is wanted, not by what."""
+    told = _COUNTED.sub("", step.strip(), count=1)
+    for tool in tools:
+        named = rf"(\b(?:using|use|with|by|call) )?(the )?['\"]?{re.escape(tool)}['\"]?( tool)?( to\b)?"
+        told = re.sub(named, "", told, flags=re.IGNORECASE)
+    return " ".join(told.split()).strip(" .,;:")
 
 
 def _unknown(gold: Outline, tools: Mapping[str, BenchTool]) -> list[tuple[str, str]]:

@@ -106,7 +106,7 @@ async def test_steps_in_the_datas_words_stand_in_the_examples(tmp_path: Path) ->
             **SAMPLES[1],
             "id": request,
             "user_request": request,
-            "task_steps": ["Step 1: Read it", "2. Call VOICE to say it"],
+            "task_steps": ["Step 1: Read it by the 'Letter Reader' tool.", f"2. Use the {VOICE} tool to say it"],
         }
         for request in ("Say what note.png holds.", "Say a.png.")
     ]
