@@ -40,8 +40,9 @@ async def measure(folder: Path, replies: int, seed: int) -> Counter[str]:
         plans = [event for event in seen if isinstance(event, PlanMade)]
         counts["plans refused"] += sum(bool(plan.faults) for plan in plans)
         counts["plans carried out"] += sum(not plan.faults for plan in plans)
-        if faults := garbage.faults_of(seen):
-            counts["illegal plans carried out"] += 1
+        faults = garbage.faults_of(seen)
+        counts["illegal plans carried out"] += bool(faults)
+        if faults:
             print(f"illegal: {faults} in {[plan.plan for plan in plans]}", file=sys.stderr)
         calls = [event for event in seen if isinstance(event, ToolCalled) and event.status == "done"]
         counts["calls"] += len(calls)

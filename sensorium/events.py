@@ -222,7 +222,7 @@ class PlanMade:
     node: str
     """Path of the agent's node; the plan's nodes lie below it."""
     plan: str
-    """The text of a graph file; empty for one that is refused and that no file can hold."""
+    """The text of a graph file; empty where what is refused is none, or no file can hold it."""
     faults: tuple[str, ...] = ()
     """Why it was refused: what the checker found, and what would be right. Nothing of such a plan is called."""
 

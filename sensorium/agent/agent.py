@@ -114,7 +114,14 @@ class Agent:
         """Carries out a plan; step by step where the model found none that is legal, unless a person is to see it."""
         limits = self.spec.limits
         planning = Planning(
-            self.script, self.toolbox.cards, self.model, self.toolbox.check, self.way, limits.steps, limits.repairs
+            self.script,
+            self.toolbox.cards,
+            self.model,
+            self.toolbox.check,
+            self.way,
+            limits.steps,
+            limits.repairs,
+            self.toolbox.tell_plan,
         )
         proposal = await planning.propose(course.task)
         if proposal.spec is not None:

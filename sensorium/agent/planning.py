@@ -42,6 +42,10 @@ class Proposal:
     """Tokens of all asks together."""
 
 
+def _nobody(_plan: GraphSpec | None, _faults: Sequence[Fault]) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planning:
     """Plans of one agent. Nothing is called; a plan that `check` finds a fault in is never given.
@@ -59,6 +63,8 @@ class Planning:
     repairs: int = 2
     """How often a model that wrote a whole plan is told what is wrong with it, and writes another."""
 
+    tell_refused: Callable[[GraphSpec | None, Sequence[Fault]], None] = _nobody
+    """Hears of each plan that is refused, None where the reply was none, and of what is wrong with it."""
     leaves_out: bool = False
     """Whether a whole plan whose repairs are used up is given without the calls that lack something."""
 
@@ -80,7 +86,7 @@ class Planning:
         refused: list[tuple[Fault, ...]] = []
         first: GraphSpec | None = None
         for _ in range(self.repairs + 1):
-            reply = await reply_to(model, ask)
+            reply, spec = await reply_to(model, ask), None
             try:
                 written = plans.read(reply, task)
                 if not written.plan.steps:
@@ -93,6 +99,7 @@ class Planning:
             except AuthorError as error:
                 faults = tuple(error.faults)
             refused.append(faults)
+            self.tell_refused(spec, faults)
             ask = plans.repair(ask, reply, faults)
         return Proposal(self._rest(plans, reply, task) if self.leaves_out and reply else None, tuple(refused), first)
 

@@ -73,6 +73,6 @@ class Toolbox(Protocol):
         """
         ...
 
-    def tell_plan(self, plan: GraphSpec) -> None:
-        """Tells whoever watches what was called, as a plan."""
+    def tell_plan(self, plan: GraphSpec | None, faults: Sequence[Fault] = ()) -> None:
+        """Tells whoever watches of a plan: what was called, or why it is refused; None where a reply held none."""
         ...

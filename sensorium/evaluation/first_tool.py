@@ -85,7 +85,7 @@ class _Recorder:
     async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
         _stop(plan)
 
-    def tell_plan(self, plan: GraphSpec) -> None:
+    def tell_plan(self, plan: GraphSpec | None, faults: Sequence[Fault] = ()) -> None:
         _stop(plan)
 
 

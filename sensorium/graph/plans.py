@@ -42,11 +42,14 @@ class RunPlans:
     """Carries out nodes of the run."""
 
     def check(self, plan: GraphSpec) -> Sequence[Fault]:
-        """Everything that is wrong with a plan. Whoever watches is told of one that is refused."""
-        faults = self._faults(plan)
-        if faults:
-            self._tell(plan, faults)
-        return faults
+        """Everything that is wrong with a plan."""
+        if len(plan.nodes) > self.most:
+            return (Fault("", 0, 0, f"the plan has {len(plan.nodes):,} calls", f"a plan has at most {self.most}"),)
+        try:
+            to_yaml(plan)
+        except AuthorError as error:
+            return error.faults
+        return self._checked(plan).faults
 
     async def approved(self, plan: GraphSpec) -> GraphSpec:
         """The plan that a person approved: this one, or what the person made of it.
@@ -61,15 +64,15 @@ class RunPlans:
         if answered == shown:
             return plan
         changed = parse_graph(str(answered[_PLAN])).spec
-        if faults := self._faults(changed):
+        if faults := self.check(changed):
             raise AuthorError(faults)
         return changed
 
     async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
         """What became of each call, in the plan's order; see `sensorium.agent.Toolbox.carry_out`."""
-        if faults := self._faults(plan):
+        if faults := self.check(plan):
             raise AuthorError(faults)
-        self._tell(plan)
+        self.tell(plan)
         checked = self._checked(self._guarded(plan))
         given = {port: value for port, value in inputs.items() if port in plan.inputs}
         flow = Flow(checked.require(), given, self.context, self._settle)
@@ -79,25 +82,14 @@ class RunPlans:
             raise paused[0]
         return [_call(checked.nodes[name], outcome) for name, outcome in outcomes.items()]
 
-    def tell(self, plan: GraphSpec) -> None:
-        """Tells whoever watches what was called, as a plan."""
-        self._tell(plan)
-
-    def _tell(self, plan: GraphSpec, faults: Sequence[Fault] = ()) -> None:
+    def tell(self, plan: GraphSpec | None, faults: Sequence[Fault] = ()) -> None:
+        """Tells whoever watches of a plan: what is called, or why it is refused."""
         context = self.context
-        context.emit(PlanMade(context.run, context.node, _written(self._guarded(plan)), tuple(map(str, faults))))
+        text = "" if plan is None else _written(self._guarded(plan))
+        context.emit(PlanMade(context.run, context.node, text, tuple(map(str, faults))))
 
     def _checked(self, plan: GraphSpec) -> Checked:
         return check(GraphSource(plan), self.catalogue)
-
-    def _faults(self, plan: GraphSpec) -> Sequence[Fault]:
-        if len(plan.nodes) > self.most:
-            return (Fault("", 0, 0, f"the plan has {len(plan.nodes):,} calls", f"a plan has at most {self.most}"),)
-        try:
-            to_yaml(plan)
-        except AuthorError as error:
-            return error.faults
-        return self._checked(plan).faults
 
     def _guarded(self, plan: GraphSpec) -> GraphSpec:
         """The plan, in which what acts on the world asks a person, unless the profile allows it."""

@@ -95,9 +95,9 @@ class RunToolbox:
         """What became of each call of a plan."""
         return await self.plans.carry_out(plan, inputs)
 
-    def tell_plan(self, plan: GraphSpec) -> None:
-        """Tells whoever watches what was called, as a plan."""
-        self.plans.tell(plan)
+    def tell_plan(self, plan: GraphSpec | None, faults: Sequence[Fault] = ()) -> None:
+        """Tells whoever watches of a plan."""
+        self.plans.tell(plan, faults)
 
     async def _called(self, entry: ToolEntry, inputs: Mapping[str, Value]) -> Outcome:
         """What the tool gives, at the second try where the first failed in a way that can pass.

@@ -53,7 +53,9 @@ class Tools:
     async def carry_out(self, plan: GraphSpec, inputs: Mapping[str, Value]) -> list[Call]:
         raise AssertionError("these agents go step by step")
 
-    def tell_plan(self, plan: GraphSpec) -> None:
+    def tell_plan(self, plan: GraphSpec | None, faults: Sequence[Fault] = ()) -> None:
+        assert plan is not None
+        assert not faults
         self.told.append(plan)
 
 
