@@ -89,7 +89,7 @@ class _Recorder:
         _stop(plan)
 
 
-def _stop(plan: GraphSpec) -> NoReturn:
+def _stop(plan: GraphSpec | None) -> NoReturn:
     first = next(iter(plan.nodes.values()))
     raise _FirstCall(first.callee[1])
 
