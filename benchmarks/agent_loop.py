@@ -16,12 +16,13 @@ import os
 import pstats
 import statistics
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 from report import Figure, report
 
@@ -85,7 +86,7 @@ def graphs(scratch: Scratch) -> tuple[Graph, Graph]:
     for name in entry.spec.tools:
         about = box.tools[name].spec.about
         scratch.tool(name, Nothing, inputs={"text": "text"}, outputs={"text": "text"}, about=about)
-    shared = {"prompt": entry.prompt, "inputs": {"request": "text"}, "outputs": {"answer": "text"}}
+    shared: dict[str, Any] = {"prompt": entry.prompt, "inputs": {"request": "text"}, "outputs": {"answer": "text"}}
     scratch.agent("busy", tools=entry.spec.tools, limits={"steps": STEPS}, **shared)
     scratch.agent("idle", **shared)
     scratch.models["central"] = AtOnce()
@@ -118,7 +119,7 @@ def by_module(profile: cProfile.Profile) -> dict[str, float]:
 
     Waiting is for the threads that write to the disk.
     """
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     stats: dict[tuple[str, int, str], tuple[int, int, float, float, object]] = vars(pstats.Stats(profile))["stats"]
     for (path, _, function), (_, _, seconds, _, _) in stats.items():
         if path == "~":
@@ -127,7 +128,8 @@ def by_module(profile: cProfile.Profile) -> dict[str, float]:
         parts = Path(path).with_suffix("").parts
         names = parts[parts.index("sensorium", len(parts) - 4) :] if "sensorium" in parts[-4:] else parts[-2:-1]
         spent[".".join(names)] += seconds
-    return {name: seconds / spent.total() for name, seconds in spent.most_common(12)}
+    most = sorted(spent.items(), key=lambda one: one[1], reverse=True)[:12]
+    return {name or "other": seconds / sum(spent.values()) for name, seconds in most}
 
 
 async def measure(folder: Path, num_runs: int) -> tuple[list[Taken], list[Taken], dict[str, float]]:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from describe_and_cut import FOLDERS
 from report import Figure, report
@@ -112,8 +113,14 @@ def kinds(script: Script) -> Callable[[str], str]:
 def tokenizer(checkpoint: Path) -> Callable[[str], Sequence[int]]:
     """The tokenizer in a checkpoint's only GGUF file."""
     (weights,) = checkpoint.glob("*.gguf")
-    read = AutoTokenizer.from_pretrained(checkpoint, gguf_file=weights.name)
-    return lambda text: read.encode(text, add_special_tokens=False)
+    loader: Any = AutoTokenizer  # without types
+    read = loader.from_pretrained(checkpoint, gguf_file=weights.name)
+
+    def tokens_of(text: str) -> Sequence[int]:
+        tokens: list[int] = read.encode(text, add_special_tokens=False)
+        return tokens
+
+    return tokens_of
 
 
 async def talk(profile: str) -> Listener:
@@ -121,8 +128,8 @@ async def talk(profile: str) -> Listener:
     project = Project(None, profile=profile)
     entry = project.catalogue.agents["assistant"]
     name = project.profile.models[entry.spec.model].checkpoint
-    checkpoint = project.checkpoints.directory(name)
-    listener = Listener(tokenizer(checkpoint), kinds(Script.parse(entry.prompt)))
+    assert name is not None, "the models of these profiles are checkpoints"
+    listener = Listener(tokenizer(project.checkpoints.directory(name)), kinds(Script.parse(entry.prompt)))
     conversation = Conversation(project.graph("chat"), Admission(project.store))
     try:
         for listener.turn, (attached, request) in enumerate(TURNS, 1):

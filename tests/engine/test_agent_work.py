@@ -231,9 +231,11 @@ async def test_whoever_watches_is_told_what_is_left_out_of_a_prompt_and_why() ->
     history = [{"role": ("user", "assistant")[turn % 2], "text": "word " * 40} for turn in range(20)]
     told: list[tuple[int, str]] = []
     base = agent(ScriptedModel(lambda _: "ok", context_tokens=300), Tools())
-    await replace(base, tell_trimmed=lambda count, why: told.append((count, why))).work(
-        {"request": Text("And now?"), "history": Data(history)}
-    )
+
+    def tell(num_left_out: int, why: str) -> None:
+        told.append((num_left_out, why))
+
+    await replace(base, tell_trimmed=tell).work({"request": Text("And now?"), "history": Data(history)})
     assert told == [
         (10, "the prompt for an answer takes 3,000 characters of what was said before"),
         (16, "the prompt for an answer takes 1,500 characters of what was said before"),
