@@ -86,10 +86,11 @@ class _Recorder:
         _stop(plan)
 
     def tell_plan(self, plan: GraphSpec | None, faults: Sequence[Fault] = ()) -> None:
-        _stop(plan)
+        if plan is not None and not faults:
+            _stop(plan)
 
 
-def _stop(plan: GraphSpec | None) -> NoReturn:
+def _stop(plan: GraphSpec) -> NoReturn:
     first = next(iter(plan.nodes.values()))
     raise _FirstCall(first.callee[1])
 
