@@ -11,7 +11,7 @@ from typing import Any
 from sensorium.agent.asking import silent
 from sensorium.agent.frontier import Offer
 from sensorium.agent.media import with_media
-from sensorium.agent.render import fence
+from sensorium.agent.render import fence, has_han
 from sensorium.agent.script import Answered, Choice, Filling, Script
 from sensorium.agent.task import FOUND_NOTHING, HISTORY_CHARS, Call, Task, fruitless, trim
 from sensorium.agent.toolbox import Card
@@ -85,7 +85,7 @@ class Prompts:
         most; examples of having found nothing stand there, where that is so, and nowhere else.
         """
         results = _results(task, calls, notes)
-        found, nothing = self._answers(calls)
+        found, nothing = self._answers(task.request, calls)
         shown = found if results or any(task.gave) else ()
         gave = task.gave or ("",) * len(task.history)
         said = [
@@ -97,13 +97,18 @@ class Prompts:
         ask = Ask((Message("system", self.script.role), *shown, *history, *nothing, asked), self.answer_tokens)
         return with_media(ask, task.media)
 
-    def _answers(self, calls: Sequence[Call]) -> tuple[Sequence[Message], Sequence[Message]]:
-        """Examples of answers, and those of the tools that found nothing now."""
+    def _answers(self, request: str, calls: Sequence[Call]) -> tuple[Sequence[Message], Sequence[Message]]:
+        """Examples of answers, and those of the tools that found nothing now.
+
+        Of the latter, which stand right before the request, only those in its writing, where there are any: a model
+        answers in the language of what it has just read.
+        """
         empty = fruitless(calls)
         examples = self.script.answers
         found = [example for example in examples if example.result != FOUND_NOTHING]
         nothing = [example for example in examples if example.result == FOUND_NOTHING and example.tool in empty]
-        return self._exchanges(found), self._exchanges(nothing)
+        alike = [example for example in nothing if has_han(example.request) is has_han(request)]
+        return self._exchanges(found), self._exchanges(alike or nothing)
 
     def _exchanges(self, examples: Sequence[Answered]) -> Sequence[Message]:
         return [

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Mapping
 from itertools import accumulate
 from typing import cast
 
 from sensorium.parts import Audio, Boxes, Data, Image, Latent, Masks, Part, Points, Segments, Text, Value
 
-__all__ = ["TEXT_CHARS", "fence", "render", "render_all"]
+__all__ = ["TEXT_CHARS", "fence", "has_han", "render", "render_all"]
 
 TEXT_CHARS = 1500
 """Most characters of one value in a prompt; what is left out is counted."""
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _DATA_CHARS = 160
 """Most characters of data; of a list stand as many whole elements as fit, and how many more there are."""
 
@@ -36,6 +38,11 @@ def render_all(values: Mapping[str, Value]) -> str:
 def fence(source: str, text: str) -> str:
     """Text of a stranger between marks that it cannot close itself."""
     return f"<<< {source}\n{text.replace('<<<', '< < <').replace('>>>', '> > >')}\n>>>"
+
+
+def has_han(text: str) -> bool:
+    """Whether a text has Chinese characters."""
+    return _HAN.search(text) is not None
 
 
 def cut(text: str, most: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from sensorium.agent.render import has_han
 from sensorium.errors import AuthorError, Fault
 from sensorium.evaluation.json_values import MOST_LINES, read_text
 from sensorium.spec.agent import ANSWER
@@ -17,7 +17,6 @@ __all__ = ["HEADER", "RightTool", "read_requests"]
 
 HEADER = "request\ttool"
 _MOST_FAULTS = 20
-_CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class RightTool:
     @property
     def language(self) -> str:
         """`zh` where the request has a Chinese character, else `en`."""
-        return "zh" if _CHINESE.search(self.request) else "en"
+        return "zh" if has_han(self.request) else "en"
 
 
 def read_requests(path: Path, tools: Collection[str]) -> list[RightTool]:
