@@ -1,11 +1,12 @@
-"""What makes sure that the disk has what was written."""
+"""The disk: what makes sure that it has what was written, and how much lies there."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["sync"]
+__all__ = ["sync", "tree_bytes"]
 
 
 def sync(path: Path) -> None:
@@ -15,3 +16,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def tree_bytes(folder: Path) -> int:
+    """Bytes of the files below a folder, but for what is gone by the time it is looked at; 0 where there is no folder."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(where) / name).lstat().st_size
+    return total

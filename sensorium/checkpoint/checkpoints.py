@@ -18,6 +18,7 @@ from sensorium.checkpoint.conversions import conversion
 from sensorium.checkpoint.hub import Hub
 from sensorium.checkpoint.pull import Listener, Pull, PullProgress
 from sensorium.checkpoint.record import Record
+from sensorium.disk import tree_bytes
 from sensorium.errors import AuthorError, CallerError, OperatorError
 from sensorium.spec.manifest import Manifest, WheelPlace
 from sensorium.spec.nearest import meant
@@ -125,8 +126,8 @@ class Checkpoints:
         path = self._path(name)
         if path.is_dir():
             trouble = _damage(path)
-            return CheckpointState("damaged" if trouble else "present", _tree_bytes(path), trouble)
-        unfinished = _tree_bytes(self._partial(name))
+            return CheckpointState("damaged" if trouble else "present", tree_bytes(path), trouble)
+        unfinished = tree_bytes(self._partial(name))
         return CheckpointState("partial" if unfinished else "absent", unfinished)
 
     def directory(self, name: str) -> Path:
@@ -164,7 +165,7 @@ class Checkpoints:
             if self.state(name).state == "present":
                 continue
             manifest = self.manifest(name)
-            missing = max(0, manifest.size_bytes - _tree_bytes(self._partial(name) / "ready"))
+            missing = max(0, manifest.size_bytes - tree_bytes(self._partial(name) / "ready"))
             download += missing
             lasting += missing + self._made_bytes(name)
             if any(isinstance(place, WheelPlace) for place in manifest.places):
@@ -233,7 +234,7 @@ class Checkpoints:
             for folder in (self._home / "checkpoints", self._home / "partial"):
                 for path in sorted(folder.iterdir()) if folder.is_dir() else []:
                     if mine.fullmatch(path.name):
-                        freed += _tree_bytes(path)
+                        freed += tree_bytes(path)
                         _discard(path)
         return freed
 
@@ -250,7 +251,7 @@ class Checkpoints:
     def _require_space(self, name: str) -> None:
         wanted = self.needs([name]).disk_bytes + _MARGIN_BYTES
         free = shutil.disk_usage(self._home).free
-        kept = sum(_tree_bytes(path) for path in self._partial(name).glob("*") if path.name != "ready")
+        kept = sum(tree_bytes(path) for path in self._partial(name).glob("*") if path.name != "ready")
         if free + kept < wanted:
             raise OperatorError(
                 f"checkpoint {name!r} wants {_gigabytes(wanted)} of disk and {self._home} has {_gigabytes(free)} free: "
@@ -292,16 +293,6 @@ def _discard(path: Path) -> None:
         shutil.rmtree(leaving)
     except OSError as error:
         raise OperatorError(f"{error.filename or path} cannot be removed ({error.strerror})") from error
-
-
-def _tree_bytes(path: Path) -> int:
-    total = 0
-    for file in path.rglob("*"):
-        try:
-            total += file.lstat().st_size if file.is_file() else 0
-        except OSError:
-            continue  # gone since it was listed
-    return total
 
 
 def _gigabytes(count: int) -> str:

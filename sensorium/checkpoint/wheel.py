@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from sensorium.checkpoint.places import CHUNK_BYTES, Opened, UnavailableError
-from sensorium.disk import sync
+from sensorium.disk import sync, tree_bytes
 from sensorium.spec.manifest import FileSpec, WheelPlace
 
 __all__ = ["Wheels"]
@@ -147,22 +147,12 @@ def _watch(process: subprocess.Popen[bytes], scratch: Path, on_bytes: Callable[[
         try:
             return process.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
-            here = _tree_bytes(scratch)
+            here = tree_bytes(scratch)
         if here > most:
             most, grew_at = here, time.monotonic()
             on_bytes(here)
         elif time.monotonic() - grew_at > _STALLED_S:
             raise UnavailableError(f"pip has not moved for {_STALLED_S:.0f} seconds")
-
-
-def _tree_bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue  # gone since it was listed
-    return total
 
 
 def _size(path: Path) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from sensorium.disk import tree_bytes
 from sensorium.host.contract import Binding
 
 __all__ = ["loading_words"]
@@ -14,13 +13,5 @@ def loading_words(binding: Binding) -> str:
     if not binding.checkpoints:
         return f"loading {binding.spec.name}"
     names = ", ".join(path.name for path in binding.checkpoints.values())
-    count = sum(_size_bytes(path) for path in set(binding.checkpoints.values()))
+    count = sum(tree_bytes(path) for path in set(binding.checkpoints.values()))
     return f"loading {binding.spec.name}: {names}, {count / 1e6:,.0f} MB"
-
-
-def _size_bytes(path: Path) -> int:
-    """Of a directory's files, as far as they can be seen."""
-    try:
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    except OSError:
-        return 0
