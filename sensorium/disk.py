@@ -19,7 +19,7 @@ def sync(path: Path) -> None:
 
 
 def tree_bytes(folder: Path) -> int:
-    """Bytes of the files below a folder, but for what is gone by the time it is looked at; 0 where there is no folder."""
+    """Bytes of the files below a folder, but for what is gone when it is looked at; 0 where there is no folder."""
     total = 0
     for where, _, names in os.walk(folder):
         for name in names:
