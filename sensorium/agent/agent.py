@@ -92,7 +92,7 @@ class Agent:
 
     async def _act(self, course: Course) -> None:
         """Calls tools until the model answers, nothing new can be called, or the steps are used up."""
-        chooser = Chooser(self.model, self._prompts, self.toolbox.cards)
+        chooser = Chooser(self.model, self._prompts, self.toolbox.cards, writes_at_once=self.way == "calls")
         while len(course.calls) < self.spec.limits.steps:
             intent = await chooser.next(course)
             if intent is None:

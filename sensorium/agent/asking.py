@@ -12,7 +12,7 @@ from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Preparing, R
 from sensorium.parts import Flag, Number, Text, Value
 from sensorium.spec.ports import PortType
 
-__all__ = ["reply_to", "silent", "write"]
+__all__ = ["parts_of", "reply_to", "silent", "write"]
 
 
 def silent(*_: object) -> None:
@@ -47,10 +47,25 @@ async def write(model: Model, ask: Ask, ports: Mapping[str, PortType]) -> dict[s
     """
     reply = await reply_to(model, ask)
     try:
-        written = cast("dict[str, Any]", json.loads(reply.text))
+        return parts_of(json.loads(reply.text), ports)
+    except (ValueError, RecursionError) as error:
+        raise _unwritten(reply.text, ports) from error
+
+
+def parts_of(written: Any, ports: Mapping[str, PortType]) -> dict[str, Value]:
+    """What a model's JSON says for ports.
+
+    Raises:
+        ModelError: It says nothing, or something else, for one of them.
+    """
+    try:
         return {port: _part(written[port], kind) for port, kind in ports.items()}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"the model wrote {reply.text!r} where JSON with {', '.join(ports)} was asked") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unwritten(json.dumps(written), ports) from error
+
+
+def _unwritten(text: str, ports: Mapping[str, PortType]) -> ModelError:
+    return ModelError(f"the model wrote {text!r} where JSON with {', '.join(ports)} was asked")
 
 
 def _part(value: object, kind: PortType) -> Value:

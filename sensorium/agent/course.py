@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sensorium.agent.asking import reply_to, write
+from sensorium.agent.asking import parts_of, reply_to, write
 from sensorium.agent.frontier import Offer, needs, offer, producers
 from sensorium.agent.plan import Plan, Step, escaped
 from sensorium.agent.prompts import Prompts
@@ -92,6 +92,24 @@ class Course:
         )
 
 
+class _Wanted(NamedTuple):
+    """A tool that the model wants, or to answer."""
+
+    name: str
+    scores: Mapping[str, float] = {}
+    """How much it wants each tool, where it tells."""
+    arguments: Any = None
+    """What it wrote for it; None where it has not been asked."""
+
+
+class _Chosen(NamedTuple):
+    """The call that comes next."""
+
+    offer: Offer | None
+    """None to answer."""
+    arguments: Any = None
+
+
 @dataclass(frozen=True, slots=True)
 class Chooser:
     """A model that chooses what is called next. What it can have is legal by construction.
@@ -103,6 +121,8 @@ class Chooser:
     model: Model
     prompts: Prompts
     cards: tuple[Card, ...]
+    writes_at_once: bool = False
+    """Whether the model names a tool and writes what it needs in one reply, as a call, rather than in two."""
 
     async def next(self, course: Course) -> Intent | None:
         """The next call; None to answer, or where the same call was made before.
@@ -112,29 +132,28 @@ class Chooser:
             CallerError: The request does not fit into its context.
             OperatorError: It is missing.
         """
-        chosen = await self._offer(course)
+        chosen, arguments = await self._offer(course)
         if chosen is None:
             return None
         written: dict[str, Value] = {}
-        if chosen.to_write:
+        if chosen.to_write and arguments is not None:
+            written = parts_of(arguments, chosen.to_write)
+        elif chosen.to_write:
             written = await write(self.model, self.prompts.fill(course.task, course.calls, chosen), chosen.to_write)
         wires = chosen.wires | {port: _written(value, course) for port, value in written.items()}
         intent = Intent(chosen.card, course.plan.node_for(chosen.card.name), chosen.values | written, wires)
         return None if _digest(intent.card, intent.values, intent.wires) in course.made else intent
 
-    async def _offer(self, course: Course) -> Offer | None:
+    async def _offer(self, course: Course) -> _Chosen:
         offers = self._legal(course)
         if course.goal in offers:
-            return offers[course.goal]
-        scores: Mapping[str, float] = {}
-        wanted = course.goal
-        if not wanted:
-            wanted, scores = await self._choose(course, offers)
-        if wanted == ANSWER:
-            return None
-        if wanted in offers:
-            return offers[wanted]
-        return self._towards(wanted, offers, scores, course)
+            return _Chosen(offers[course.goal])
+        wanted = _Wanted(course.goal) if course.goal else await self._want(course, offers)
+        if wanted.name == ANSWER:
+            return _Chosen(None)
+        if wanted.name in offers:
+            return _Chosen(offers[wanted.name], wanted.arguments)
+        return _Chosen(self._towards(wanted.name, offers, wanted.scores, course))
 
     def _legal(self, course: Course) -> dict[str, Offer]:
         found = {card.name: offer(card, course.task.hand) for card in self.cards}
@@ -147,8 +166,8 @@ class Chooser:
             and (made.to_write or _digest(made.card, made.values, made.wires) not in course.made)
         }
 
-    async def _choose(self, course: Course, offers: Mapping[str, Offer]) -> tuple[str, Mapping[str, float]]:
-        """What the model wants, and how much it wants each tool.
+    async def _want(self, course: Course, offers: Mapping[str, Offer]) -> _Wanted:
+        """What the model wants.
 
         Tools that nothing at hand can feed are among the choices, so that wanting one is not mistaken for wanting
         another; those that have had their say are not.
@@ -159,12 +178,27 @@ class Chooser:
             if card.name in offers or not any(call.tool == card.name for call in course.calls)
         ]
         if not any(name in offers for name in names):
-            return ANSWER, {}
+            return _Wanted(ANSWER)
+        if self.writes_at_once:
+            return await self._call(course, [card for card in self.cards if card.name in names])
         ask = self.prompts.choose(course.task, course.calls, (*names, ANSWER))
         reply = await reply_to(self.model, ask)
         if reply.text not in (ask.choices or ()):
             raise ModelError(f"the model chose {reply.text!r}; it may choose {', '.join(ask.choices or ())}")
-        return reply.text, reply.scores
+        return _Wanted(reply.text, reply.scores)
+
+    async def _call(self, course: Course, cards: Sequence[Card]) -> _Wanted:
+        ask = self.prompts.call(course.task, course.calls, cards)
+        reply = await reply_to(self.model, ask)
+        names = [offer.name for offer in ask.calls or ()]
+        try:
+            called: Any = json.loads(reply.text)
+            name, arguments = called["name"], called["arguments"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelError(f"the model said {reply.text!r} where a call of {', '.join(names)} was asked") from error
+        if name not in names:
+            raise ModelError(f"the model called {name!r}; it may call {', '.join(names)}")
+        return _Wanted(name, arguments=arguments)
 
     def _towards(
         self, wanted: str, offers: Mapping[str, Offer], scores: Mapping[str, float], course: Course

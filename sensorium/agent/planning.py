@@ -21,8 +21,9 @@ from sensorium.spec.graph import GraphSpec
 
 __all__ = ["Planning", "Proposal", "Way"]
 
-Way: TypeAlias = Literal["steps", "whole"]
-"""`whole`: one reply holds the plan. `steps`: one choice at a time among what is legal then."""
+Way: TypeAlias = Literal["steps", "whole", "calls"]
+"""`whole`: one reply holds the plan. `steps`: one choice at a time, and what the tool needs is written afterwards.
+`calls`: one call at a time, named and written in one reply."""
 
 _ANSWER_TOKENS = 400
 
@@ -114,7 +115,7 @@ class Planning:
 
     async def _stepwise(self, task: Task, model: Model) -> Proposal:
         prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS)
-        chooser = Chooser(model, prompts, tuple(self.cards))
+        chooser = Chooser(model, prompts, tuple(self.cards), writes_at_once=self.way == "calls")
         course = Course(task, Plan.of(task))
         while len(course.plan.steps) < self.max_nodes:
             intent = await chooser.next(course)

@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from sensorium.agent.asking import silent
-from sensorium.agent.frontier import Offer
+from sensorium.agent.frontier import Offer, is_written
 from sensorium.agent.media import with_media
 from sensorium.agent.render import fence, has_han
 from sensorium.agent.script import Answered, Choice, Filling, Script
 from sensorium.agent.task import FOUND_NOTHING, HISTORY_CHARS, Call, Task, fruitless, trim
 from sensorium.agent.toolbox import Card
-from sensorium.model.contract import Ask, Message
+from sensorium.model.contract import Ask, CallOffer, Message
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
@@ -55,6 +55,28 @@ class Prompts:
         asked = Message("user", _with_done(task.request, ", ".join(call.tool for call in calls)))
         ask = Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
         return with_media(ask, task.media)
+
+    def call(self, task: Task, calls: Sequence[Call], cards: Sequence[Card]) -> Ask:
+        """Which of `cards` is called next, and with what; or `answer`."""
+        tools = "\n".join(f"- {card.name}: {_one_line(card.about)}" for card in self.cards)
+        system = Message("system", self.script.calling.replace("{tools}", tools))
+        asked = self._request(task, calls, HISTORY_CHARS // _HISTORY_SHARE)
+        offers = (*map(_call_offer, cards), CallOffer(ANSWER, "No tool; reply in words.", _schema({})))
+        ask = Ask((system, *self._called(), Message("user", asked)), max_tokens=_WRITTEN_TOKENS, calls=offers)
+        return with_media(ask, task.media)
+
+    def _called(self) -> Sequence[Message]:
+        """Examples of calls: those of whole plans of one call, and of none."""
+        known = {card.name: card for card in self.cards}
+        shown: list[Message] = []
+        for example in self.script.plans:
+            nodes = json.loads(example.written)["nodes"]
+            if len(nodes) <= 1 and all(node["tool"] in known for node in nodes):
+                first = dict(nodes[0]) if nodes else {"tool": ANSWER}
+                name = first.pop("tool")
+                told = json.dumps({"name": name, "arguments": first}, ensure_ascii=False, separators=(",", ":"))
+                shown += (Message("user", example.request), Message("assistant", told))
+        return shown
 
     def fill(self, task: Task, calls: Sequence[Call], offer: Offer) -> Ask:
         """What the ports that no part can feed are given."""
@@ -172,6 +194,11 @@ def _shown(examples: Sequence[Filling]) -> list[Message]:
 def _behind(given: Sequence[tuple[str, str]], request: str) -> str:
     """A request behind what the agent was given, as data."""
     return "\n".join([*(fence(port, text) for port, text in given), request])
+
+
+def _call_offer(card: Card) -> CallOffer:
+    ports = {port: kind for port, kind in card.signature.inputs.items() if is_written(kind)}
+    return CallOffer(card.name, _one_line(card.about), _schema(ports))
 
 
 def _schema(ports: Mapping[str, PortType]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ __all__ = ["Answered", "Choice", "Filling", "Script"]
 
 SECTIONS = (
     "Role", "Choosing", "Choices", "Filling", "Fillings", "Results", "Answers", "Outputs", "Further", "Planning",
-    "Plans", "Repairing",
+    "Plans", "Repairing", "Calling",
 )  # fmt: skip
 _HEADING = re.compile(r"^## +(.+?) *$", re.MULTILINE)
 _GIVEN = re.compile(r"(\w+): (.+?) \| (.+)")
@@ -81,6 +81,8 @@ class Script:
     """Examples of whole plans: `written` is the JSON of one."""
     repairing: str
     """How it is told what is wrong with a plan; `{faults}` stands for it."""
+    calling: str
+    """How it names a tool and writes what it needs in one reply; `{tools}` stands for a line on each."""
 
     @classmethod
     def parse(cls, text: str, path: str = "prompt.md") -> Script:
@@ -104,6 +106,7 @@ class Script:
             told["Planning"],
             tuple(_plan(line, path) for line in _lines(told["Plans"])),
             told["Repairing"],
+            told["Calling"],
         )
 
 

@@ -18,6 +18,7 @@ class Way(StrEnum):
 
     steps = "steps"
     whole = "whole"
+    calls = "calls"
     naive = "naive"
 
 

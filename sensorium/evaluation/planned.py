@@ -21,7 +21,7 @@ from sensorium.model.contract import Model
 
 __all__ = ["PlanSetting", "PlansMeasured", "PlanningWay", "measure_plans"]
 
-PlanningWay: TypeAlias = Literal["steps", "whole", "naive"]
+PlanningWay: TypeAlias = Literal["steps", "whole", "calls", "naive"]
 
 
 @dataclass(frozen=True, slots=True)

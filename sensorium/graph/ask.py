@@ -93,7 +93,7 @@ class RunModel:
             ask.max_tokens,
             ask.temperature,
             ask.seed,
-            ask.schema is not None,
+            ask.form is not None,
             cached,
         )
         if isinstance(ended, Reply):

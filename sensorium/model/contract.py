@@ -11,6 +11,7 @@ from sensorium.parts import Audio, Image, Latent
 
 __all__ = [
     "Ask",
+    "CallOffer",
     "Message",
     "MessagePart",
     "Model",
@@ -38,8 +39,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class CallOffer:
+    """A tool that a reply may call."""
+
+    name: str
+    about: str
+    arguments: Mapping[str, Any]
+    """JSON Schema of an object: what the model writes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """What a language model is asked for. At most one of `choices` and `schema` is given."""
+    """What a language model is asked for. At most one of `choices`, `schema` and `calls` is given."""
 
     messages: tuple[Message, ...]
     """A last message of the assistant is a beginning that the reply goes on with."""
@@ -53,6 +64,33 @@ class Ask:
     """The reply is JSON of this JSON Schema, its keys in the schema's order, held by constrained decoding."""
     stop: tuple[str, ...] = ()
     """The reply ends before any of these."""
+    calls: tuple[CallOffer, ...] | None = None
+    """The reply calls one of these: JSON of an object with `name` and `arguments`, held by constrained decoding.
+
+    A model that is served is told of them by its own chat template, any other by the messages alone.
+    """
+
+    def __post_init__(self) -> None:
+        if sum(held is not None for held in (self.choices, self.schema, self.calls)) > 1:
+            raise ValueError("an ask has choices, a schema or calls, and no two of them")
+
+    @property
+    def form(self) -> Mapping[str, Any] | None:
+        """JSON Schema of the reply, also where it is a call; None where it is no JSON."""
+        return self.schema if self.calls is None else _call_schema(self.calls)
+
+
+def _call_schema(offers: tuple[CallOffer, ...]) -> dict[str, Any]:
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"enum": [offer.name]}, "arguments": offer.arguments},
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for offer in offers
+    ]
+    return {"anyOf": calls}
 
 
 @dataclass(frozen=True, slots=True)

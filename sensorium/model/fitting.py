@@ -18,13 +18,13 @@ def misfit(text: str, ask: Ask) -> str:
     """
     if ask.choices is not None and text not in ask.choices:
         return f"it may say {', '.join(map(repr, ask.choices))}"
-    if ask.schema is None:
+    if (form := ask.form) is None:
         return ""
     try:
         value = json.loads(text)
     except ValueError as error:
         return f"which is not JSON: {error}"
-    fault = _misfit(value, ask.schema, "reply")
+    fault = _misfit(value, form, "reply")
     return f"which does not fit the schema: {fault}" if fault else ""
 
 

@@ -149,10 +149,8 @@ class HostedModel:
 
 
 def _settings(ask: Ask) -> dict[str, Any]:
-    if ask.choices is not None and ask.schema is not None:
-        raise ValueError("an ask has choices or a schema, not both")
     settings: dict[str, Any] = {"max_tokens": ask.max_tokens, "temperature": ask.temperature, "stop": list(ask.stop)}
-    schema = None if ask.schema is None else json.dumps(ask.schema)  # data may lose the order in which its keys stand
+    schema = None if ask.form is None else json.dumps(ask.form)  # data may lose the order in which its keys stand
     given = {"seed": ask.seed, "choices": list(ask.choices) if ask.choices else None, "schema": schema}
     return settings | {name: value for name, value in given.items() if value is not None}
 

@@ -21,7 +21,7 @@ class ModelSetting(Declared):
     """What a scripted model says, in order: for tests of graphs without weights."""
     device: str = "auto"
     dtype: str = "auto"
-    plan: Literal["steps", "whole"] = "steps"
+    plan: Literal["steps", "whole", "calls"] = "steps"
     context_tokens: Annotated[int, Field(ge=256)] = 8192
     reads: list[Literal["image", "audio", "latent"]] = []
     """What the model takes beside text, so that an agent's pictures and sounds reach it as they are. A server that is

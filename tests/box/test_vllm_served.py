@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from sensorium.errors import CallerError, ModelError, OperatorError
-from sensorium.model.contract import Ask, Message, ModelEvent, Piece, Preparing, Reply
+from sensorium.model.contract import Ask, CallOffer, Message, ModelEvent, Piece, Preparing, Reply
 from sensorium.model.vllm.endpoints import Attachment, Endpoint
 from sensorium.model.vllm.model import VllmModel
 from sensorium.model.vllm.opening import open_attached
@@ -105,6 +105,16 @@ async def test_choices_and_schemas_hold_the_reply(model: VllmModel) -> None:
     said = await reply(model, Ask(SKY, schema=COLOUR, max_tokens=40))
     assert set(json.loads(said.text)) == {"colour", "is_day"}
     assert "\n" not in said.text
+
+
+async def test_a_call_names_a_tool_that_is_offered_and_what_it_needs(model: VllmModel) -> None:
+    colour = CallOffer("paint", "Paints a thing in a colour.", COLOUR)
+    nothing = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    offers = (colour, CallOffer("answer", "Replies in words.", nothing))
+    said = await reply(model, Ask((Message("user", "Paint the sky in the colour of the day."),), calls=offers))
+    called = json.loads(said.text)
+    assert called["name"] in ("paint", "answer")
+    assert set(called["arguments"]) == ({"colour", "is_day"} if called["name"] == "paint" else set())
 
 
 async def test_a_beginning_is_gone_on_with_and_a_limit_ends_it(model: VllmModel) -> None:

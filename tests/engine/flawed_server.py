@@ -10,7 +10,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["Answer", "FlawedServer", "Request", "chunk", "chunks", "cut", "events", "fake_server", "raw", "status"]
+__all__ = [
+    "Answer",
+    "FlawedServer",
+    "Request",
+    "call_chunks",
+    "chunk",
+    "chunks",
+    "cut",
+    "events",
+    "fake_server",
+    "raw",
+    "status",
+]
 
 MODEL = "small@0123456789ab"
 _MOST_BYTES = 1 << 20
@@ -144,6 +156,16 @@ def chunk(text: str = "", finish: str | None = None, *, model: str | None = MODE
     """An event's data, as vLLM sends it."""
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
     return json.dumps({"model": model, "choices": [choice], **more}, ensure_ascii=False)
+
+
+def call_chunks(*calls: tuple[str, Sequence[str]], finish: str = "tool_calls") -> tuple[str, ...]:
+    """All events of a reply that calls tools: names, each with the pieces of its arguments."""
+    deltas: list[dict[str, Any]] = []
+    for index, (name, pieces) in enumerate(calls):
+        deltas.append({"index": index, "id": f"call-{index}", "type": "function", "function": {"name": name}})
+        deltas += [{"index": index, "function": {"arguments": piece}} for piece in pieces]
+    told = [{"index": 0, "delta": {"tool_calls": [delta]}, "finish_reason": None} for delta in deltas]
+    return (*(json.dumps({"model": MODEL, "choices": [choice]}) for choice in told), chunk("", finish), "[DONE]")
 
 
 def chunks(*pieces: str, finish: str = "stop", model: str = MODEL) -> tuple[str, ...]:

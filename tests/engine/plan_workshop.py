@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from sensorium.agent.planning import Way
 from sensorium.events import Event, PlanMade, ToolCalled
 from sensorium.graph import Graph, Question, Verdict
 from sensorium.model.contract import Ask
@@ -121,7 +122,7 @@ def planner(
     project: Scratch,
     replies: Sequence[str] | Callable[[Ask], str],
     *,
-    way: str = "whole",
+    way: Way = "whole",
     is_held: bool = True,
     graph: str = ASKING,
     **limits: int,
@@ -134,7 +135,7 @@ def planner(
         inputs={"request": "text"},
         outputs={"answer": "text", "points": "points?"},
     )
-    project.ways["central"] = "whole" if way == "whole" else "steps"
+    project.ways["central"] = way
     model = project.scripted("central", replies, is_held=is_held)
     return project.graph(graph), model
 

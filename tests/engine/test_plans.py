@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorium.errors import AuthorError, CallerError, RefusedError
+from sensorium.agent.planning import Way
+from sensorium.errors import AuthorError, CallerError, ModelError, RefusedError
 from sensorium.graph import Question, RunOptions, Verdict
 from sensorium.parts import Text
 from sensorium.project.plan_file import save_plan
@@ -104,8 +105,8 @@ async def test_a_call_that_fails_is_told_and_what_depends_on_it_is_not_called(pr
 
 
 @pytest.mark.parametrize("way", ["whole", "steps"])
-async def test_a_person_sees_the_plan_before_any_of_it_is_called(project: Scratch, way: str) -> None:
-    replies = {
+async def test_a_person_sees_the_plan_before_any_of_it_is_called(project: Scratch, way: Way) -> None:
+    replies: dict[Way, list[str]] = {
         "whole": [plan_of(LOOK, MARK), "Marked."],
         "steps": ["look", '{"phrase": "two cups"}', "mark", "answer", "Marked."],
     }
@@ -192,6 +193,48 @@ async def test_steps_that_were_taken_are_told_as_a_plan_too(project: Scratch) ->
     assert spec.nodes["look"].with_ == {"phrase": "$$cups"}, "a text that looks like a wire stays text"
     assert spec.nodes["mark"].with_ == {"boxes": "$look.boxes"}
     assert spec.outputs == {"points": "$mark.points"}
+
+
+def call_of(name: str, **arguments: object) -> str:
+    return json.dumps({"name": name, "arguments": arguments})
+
+
+async def test_a_call_is_named_and_written_in_one_reply(project: Scratch) -> None:
+    seen = Seen()
+    replies = [call_of("look", phrase="cups"), call_of("mark"), call_of("answer"), "Two."]
+    graph, model = planner(project, replies, way="calls")
+    result = await graph.arun(request="Mark the cups", options=RunOptions(on_event=seen))
+    assert (str(result.answer), seen.called, len(model.asked)) == ("Two.", ["look", "mark"], 4)
+    assert [offer.name for offer in model.asked[0].calls or ()] == ["look", "mark", "count", "send", "answer"]
+    assert "said: cups" in model.asked[1].messages[-1].content
+
+
+async def test_calls_can_be_planned_before_any_is_made(project: Scratch) -> None:
+    seen, clerk = Seen(), Clerk()
+    replies = [call_of("look", phrase="cups"), call_of("send", text="$look.said"), call_of("answer"), "Sent."]
+    graph, _ = planner(project, replies, way="calls")
+    options = RunOptions(on_event=seen, approver=clerk, shows_plans=True)
+    await graph.arun(request="Send what is said", options=options)
+    assert [question.callee for question in clerk.asked] == ["plan", "tool send"]
+    assert clerk.asked[-1].inputs == {"text": Text("cups")}
+
+
+async def test_wanting_what_nothing_feeds_leads_over_what_makes_it_or_to_an_answer(project: Scratch) -> None:
+    seen = Seen()
+    graph, _ = planner(project, [call_of("count"), "There is nothing to count."], way="calls")
+    await graph.arun(request="Count", options=RunOptions(on_event=seen))
+    assert seen.called == []
+
+
+@pytest.mark.parametrize(
+    "said", [call_of("hidden"), call_of("look"), "look", "{}", '{"name": ["look"], "arguments": {}}']
+)
+async def test_a_call_that_was_not_offered_is_none(project: Scratch, said: str) -> None:
+    seen = Seen()
+    graph, _ = planner(project, [said], way="calls", is_held=False)
+    with pytest.raises(ModelError, match=r"the model (called|said|wrote)"):
+        await graph.arun(request="Look", options=RunOptions(on_event=seen))
+    assert seen.called == []
 
 
 async def test_a_planned_text_is_handed_on_by_its_wire(project: Scratch) -> None:

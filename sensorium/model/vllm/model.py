@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from typing import Protocol
@@ -16,7 +17,7 @@ from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
 from sensorium.model.vllm.endpoints import Endpoint, Endpoints
 from sensorium.model.vllm.reading import Reading
 from sensorium.model.vllm.refusal import Passing
-from sensorium.model.vllm.request import body_of
+from sensorium.model.vllm.request import body_of, tools_of
 
 __all__ = ["Servers", "VllmModel"]
 
@@ -87,8 +88,12 @@ class VllmModel:
         return self.servers.identity
 
     def prompt(self, ask: Ask) -> str:
-        """The messages that `ask` sends, each behind its role in brackets; the server has the chat template."""
-        return prompt_of(ask)
+        """The messages that `ask` sends, each behind its role in brackets, and tools that it offers.
+
+        The server has the chat template.
+        """
+        offered = [f"[tool]\n{json.dumps(tool, ensure_ascii=False)}" for tool in tools_of(ask)]
+        return "\n".join([*offered, prompt_of(ask)])
 
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """See `Model.ask`."""
@@ -134,7 +139,10 @@ class VllmModel:
                 piece = reading.take(data)
                 if piece:
                     yield Piece(piece)
-        yield reading.reply()
+        reply = reading.reply()
+        if reading.is_call:
+            yield Piece(reply.text)
+        yield reply
 
     async def close(self) -> None:
         """Closes connections; the servers go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from time import perf_counter
 from typing import Any, Literal
 
@@ -18,8 +19,19 @@ __all__ = ["Reading"]
 _SHOWN = 200
 
 
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int = 0
+    function: _Function = msgspec.field(default_factory=_Function)
+
+
 class _Delta(msgspec.Struct):
     content: str | None = None
+    tool_calls: list[_ToolCall] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -45,7 +57,7 @@ class _Chunk(msgspec.Struct):
 
 
 class Reading:
-    """A reply as it comes.
+    """A reply as it comes. Where it was to be a call it is the first one, whole in the end, and nothing before.
 
     Args:
         ask: What was asked for.
@@ -60,8 +72,15 @@ class Reading:
         self._began_s = perf_counter()
         self._first_token_s = 0.0
         self._pieces: list[str] = []
+        self._call_name = ""
+        self._call_arguments = ""
         self._finish: str | None = None
         self._usage = _Usage()
+
+    @property
+    def is_call(self) -> bool:
+        """Whether a call has been heard, of which nothing was passed on."""
+        return bool(self._call_name)
 
     @property
     def has_begun(self) -> bool:
@@ -98,9 +117,9 @@ class Reading:
         """
         if self._finish is None:
             raise self._passing("ended its stream before the reply was whole")
-        if self._finish not in ("stop", "length"):
+        if self._finish not in ("stop", "length", "tool_calls"):
             raise self._passing(f"gave the reply up, as {self._finish!r}")
-        text, finish = "".join(self._pieces), "length" if self._finish == "length" else "stop"
+        text, finish = self._text(), "length" if self._finish == "length" else "stop"
         fault = misfit(text, self._ask) if finish == "stop" else ""
         if fault:
             raise ModelError(
@@ -109,8 +128,21 @@ class Reading:
             )
         return Reply(text, self._used(), _finish(finish))
 
+    def _text(self) -> str:
+        """What was said; of a call its name and arguments as one object, which is no JSON where these are none."""
+        if self._ask.calls is None or not self._call_name:
+            return "".join(self._pieces)
+        return f'{{"name": {json.dumps(self._call_name)}, "arguments": {self._call_arguments or "{}"}}}'
+
+    def _hear_call(self, call: _ToolCall) -> None:
+        if call.index == 0:
+            self._call_name += call.function.name or ""
+            self._call_arguments += call.function.arguments or ""
+
     def _piece(self, choice: _Choice) -> str:
         self._finish = choice.finish_reason or self._finish
+        for call in choice.delta.tool_calls or ():
+            self._hear_call(call)
         piece = choice.delta.content or ""
         if piece:
             self._first_token_s = self._first_token_s or perf_counter() - self._began_s

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sensorium.model.contract import Ask
+from sensorium.model.contract import Ask, CallOffer
 from sensorium.model.vllm.content import messages_of
 from sensorium.model.vllm.embeds import UNKNOWN, EmbedsForm
 
-__all__ = ["body_of"]
+__all__ = ["body_of", "tools_of"]
 
 _NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 
@@ -26,8 +26,6 @@ def body_of(ask: Ask, *, served: str, most_tokens: int | None, form: EmbedsForm 
         most_tokens: Length of the server's context, where it is known; more tokens than that cannot be asked for.
         form: The input embeddings that the model takes.
     """
-    if ask.choices is not None and ask.schema is not None:
-        raise ValueError("an ask has choices or a schema, not both")
     messages = messages_of(ask, form)
     goes_on = bool(messages) and messages[-1]["role"] == "assistant"
     body: dict[str, Any] = {
@@ -48,4 +46,17 @@ def body_of(ask: Ask, *, served: str, most_tokens: int | None, form: EmbedsForm 
         body["structured_outputs"] = {"choice": list(ask.choices)}
     if ask.schema is not None:
         body["structured_outputs"] = {"json": dict(ask.schema)}
+    if ask.calls is not None:
+        body["tools"] = tools_of(ask)
+        body["tool_choice"] = "required"
     return body
+
+
+def tools_of(ask: Ask) -> list[dict[str, Any]]:
+    """The tools that an ask offers, as the protocol has them."""
+    return [_tool(offer) for offer in ask.calls or ()]
+
+
+def _tool(offer: CallOffer) -> dict[str, Any]:
+    told = {"name": offer.name, "description": offer.about, "parameters": dict(offer.arguments)}
+    return {"type": "function", "function": told}
