@@ -180,15 +180,19 @@ class Chooser:
         if not any(name in offers for name in names):
             return _Wanted(ANSWER)
         if self.writes_at_once:
-            return await self._call(course, [card for card in self.cards if card.name in names])
+            return await self._call(course, names)
         ask = self.prompts.choose(course.task, course.calls, (*names, ANSWER))
         reply = await reply_to(self.model, ask)
         if reply.text not in (ask.choices or ()):
             raise ModelError(f"the model chose {reply.text!r}; it may choose {', '.join(ask.choices or ())}")
         return _Wanted(reply.text, reply.scores)
 
-    async def _call(self, course: Course, cards: Sequence[Card]) -> _Wanted:
-        ask = self.prompts.call(course.task, course.calls, cards)
+    async def _call(self, course: Course, able: Sequence[str]) -> _Wanted:
+        """What the model calls. All tools are offered each time, so that prompts begin alike.
+
+        One that has had its say is an answer.
+        """
+        ask = self.prompts.call(course.task, course.calls)
         reply = await reply_to(self.model, ask)
         names = [offer.name for offer in ask.calls or ()]
         try:
@@ -198,7 +202,7 @@ class Chooser:
             raise ModelError(f"the model said {reply.text!r} where a call of {', '.join(names)} was asked") from error
         if name not in names:
             raise ModelError(f"the model called {name!r}; it may call {', '.join(names)}")
-        return _Wanted(name, arguments=arguments)
+        return _Wanted(name if name in able else ANSWER, arguments=arguments)
 
     def _towards(
         self, wanted: str, offers: Mapping[str, Offer], scores: Mapping[str, float], course: Course

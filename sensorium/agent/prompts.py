@@ -56,12 +56,12 @@ class Prompts:
         ask = Ask((system, *turns, asked), max_tokens=_CHOICE_TOKENS, choices=tuple(choices))
         return with_media(ask, task.media)
 
-    def call(self, task: Task, calls: Sequence[Call], cards: Sequence[Card]) -> Ask:
-        """Which of `cards` is called next, and with what; or `answer`."""
+    def call(self, task: Task, calls: Sequence[Call]) -> Ask:
+        """Which tool is called next, and with what; or `answer`."""
         tools = "\n".join(f"- {card.name}: {_one_line(card.about)}" for card in self.cards)
         system = Message("system", self.script.calling.replace("{tools}", tools))
         asked = self._request(task, calls, HISTORY_CHARS // _HISTORY_SHARE)
-        offers = (*map(_call_offer, cards), CallOffer(ANSWER, "No tool; reply in words.", _schema({})))
+        offers = (*map(_call_offer, self.cards), CallOffer(ANSWER, "No tool; reply in words.", _schema({})))
         ask = Ask((system, *self._called(), Message("user", asked)), max_tokens=_WRITTEN_TOKENS, calls=offers)
         return with_media(ask, task.media)
 

@@ -22,7 +22,7 @@ def misfit(text: str, ask: Ask) -> str:
         return ""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"which is not JSON: {error}"
     fault = _misfit(value, form, "reply")
     return f"which does not fit the schema: {fault}" if fault else ""
@@ -73,7 +73,8 @@ def _object_misfit(value: dict[str, Any], schema: Mapping[str, Any], at: str) ->
     missing = [name for name in schema.get("required", []) if name not in value]
     if missing:
         return f"{at} lacks {', '.join(missing)}"
-    unknown = [name for name in value if properties and name not in properties]
+    is_closed = bool(properties) or schema.get("additionalProperties") is False
+    unknown = [name for name in value if is_closed and name not in properties]
     if unknown:
         return f"{at} has {', '.join(unknown)}, which the schema does not name"
     inner = (_misfit(value[name], properties[name], f"{at}.{name}") for name in properties if name in value)

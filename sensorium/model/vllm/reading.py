@@ -57,7 +57,7 @@ class _Chunk(msgspec.Struct):
 
 
 class Reading:
-    """A reply as it comes. Where it was to be a call it is the first one, whole in the end, and nothing before.
+    """A reply as it comes. Where it was to be a call it comes whole in the end, and nothing before.
 
     Args:
         ask: What was asked for.
@@ -72,6 +72,7 @@ class Reading:
         self._began_s = perf_counter()
         self._first_token_s = 0.0
         self._pieces: list[str] = []
+        self._num_calls = 0
         self._call_name = ""
         self._call_arguments = ""
         self._finish: str | None = None
@@ -121,6 +122,7 @@ class Reading:
             raise self._passing(f"gave the reply up, as {self._finish!r}")
         text, finish = self._text(), "length" if self._finish == "length" else "stop"
         fault = misfit(text, self._ask) if finish == "stop" else ""
+        fault = f"it made {self._num_calls} calls where one was asked for" if self._num_calls > 1 else fault
         if fault:
             raise ModelError(
                 f"the server {self._endpoint.name} said {text[:_SHOWN]!r}; {fault}. It does not hold the reply to what "
@@ -135,9 +137,9 @@ class Reading:
         return f'{{"name": {json.dumps(self._call_name)}, "arguments": {self._call_arguments or "{}"}}}'
 
     def _hear_call(self, call: _ToolCall) -> None:
-        if call.index == 0:
-            self._call_name += call.function.name or ""
-            self._call_arguments += call.function.arguments or ""
+        self._num_calls = max(self._num_calls, call.index + 1)
+        self._call_name += call.function.name or ""
+        self._call_arguments += call.function.arguments or ""
 
     def _piece(self, choice: _Choice) -> str:
         self._finish = choice.finish_reason or self._finish

@@ -49,6 +49,7 @@ def body_of(ask: Ask, *, served: str, most_tokens: int | None, form: EmbedsForm 
     if ask.calls is not None:
         body["tools"] = tools_of(ask)
         body["tool_choice"] = "required"
+        body["parallel_tool_calls"] = False
     return body
 
 
