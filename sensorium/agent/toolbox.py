@@ -44,6 +44,7 @@ class Toolbox(Protocol):
             OperatorError: Something that it needs is missing.
             RefusedError: A person refused the call.
             PausedError: The call waits for a person.
+            AuthorError: Too many agents would work for each other.
         """
         ...
 
