@@ -62,6 +62,8 @@ class Planning:
     """How often a model that wrote a whole plan is told what is wrong with it, and writes another."""
     tell_refused: Callable[[GraphSpec | None, Sequence[Fault]], None] = silent
     """Hears of each plan that is refused, None where the reply was none, and of what is wrong with it."""
+    tell_trimmed: Callable[[int, str], None] = silent
+    """Hears how many earlier messages a prompt leaves out, and why."""
     leaves_out: bool = False
     """Whether a whole plan whose repairs are used up is given without the calls that lack something."""
 
@@ -78,7 +80,7 @@ class Planning:
         return Proposal(made.spec, made.refused, made.first, counted.asks, counted.usage)
 
     async def _whole(self, task: Task, model: Model) -> Proposal:
-        plans = WholePlans(self.script, tuple(self.cards), self.max_nodes)
+        plans = WholePlans(self.script, tuple(self.cards), self.max_nodes, self.tell_trimmed)
         ask, reply = plans.ask(task), None
         refused: list[tuple[Fault, ...]] = []
         first: GraphSpec | None = None
@@ -110,7 +112,7 @@ class Planning:
         return None if spec is None or self.check(spec) else spec
 
     async def _stepwise(self, task: Task, model: Model) -> Proposal:
-        prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS)
+        prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS, self.tell_trimmed)
         chooser = Chooser(model, prompts, tuple(self.cards), writes_at_once=self.way == "calls")
         course = Course(task, Plan.of(task))
         while len(course.plan.steps) < self.max_nodes:
