@@ -122,6 +122,7 @@ class Agent:
             limits.steps,
             limits.repairs,
             self.toolbox.tell_plan,
+            self.tell_trimmed,
         )
         proposal = await planning.propose(course.task)
         if proposal.spec is not None:

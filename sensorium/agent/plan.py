@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sensorium.agent.task import Task
 from sensorium.errors import AuthorError
 from sensorium.spec.graph import GraphSpec
+from sensorium.spec.names import free_name
 from sensorium.spec.plain import is_list
 from sensorium.spec.ports import NAME, PortType
 from sensorium.spec.validation import faults_of
@@ -57,8 +58,7 @@ class Plan:
         own = callee.rpartition("/")[2][:60]
         base = own if NAME.fullmatch(own) else "call"
         taken = {*self.given, *_TAKEN, *(step.node for step in self.steps)}
-        names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
-        return next(name for name in names if name not in taken)
+        return free_name(base, taken)
 
     def with_step(self, step: Step) -> Plan:
         """The same, and this call."""

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
-from sensorium.agent.asking import reply_to
+from sensorium.agent.asking import reply_to, silent
 from sensorium.agent.course import Chooser, Course
 from sensorium.agent.plan import Plan
 from sensorium.agent.prompts import Prompts
@@ -43,10 +43,6 @@ class Proposal:
     """Tokens of all asks together."""
 
 
-def _nobody(_plan: GraphSpec | None, _faults: Sequence[Fault]) -> None:
-    """Tells nobody."""
-
-
 @dataclass(frozen=True, slots=True)
 class Planning:
     """Plans of one agent. Nothing is called; a plan that `check` finds a fault in is never given.
@@ -61,11 +57,13 @@ class Planning:
     """Everything that is wrong with a plan."""
     way: Way = "steps"
     max_nodes: int = 8
+    """Most calls of a plan."""
     repairs: int = 2
     """How often a model that wrote a whole plan is told what is wrong with it, and writes another."""
-
-    tell_refused: Callable[[GraphSpec | None, Sequence[Fault]], None] = _nobody
+    tell_refused: Callable[[GraphSpec | None, Sequence[Fault]], None] = silent
     """Hears of each plan that is refused, None where the reply was none, and of what is wrong with it."""
+    tell_trimmed: Callable[[int, str], None] = silent
+    """Hears how many earlier messages a prompt leaves out, and why."""
     leaves_out: bool = False
     """Whether a whole plan whose repairs are used up is given without the calls that lack something."""
 
@@ -82,7 +80,7 @@ class Planning:
         return Proposal(made.spec, made.refused, made.first, counted.asks, counted.usage)
 
     async def _whole(self, task: Task, model: Model) -> Proposal:
-        plans = WholePlans(self.script, tuple(self.cards), self.max_nodes)
+        plans = WholePlans(self.script, tuple(self.cards), self.max_nodes, self.tell_trimmed)
         ask, reply = plans.ask(task), None
         refused: list[tuple[Fault, ...]] = []
         first: GraphSpec | None = None
@@ -114,7 +112,7 @@ class Planning:
         return None if spec is None or self.check(spec) else spec
 
     async def _stepwise(self, task: Task, model: Model) -> Proposal:
-        prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS)
+        prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS, self.tell_trimmed)
         chooser = Chooser(model, prompts, tuple(self.cards), writes_at_once=self.way == "calls")
         course = Course(task, Plan.of(task))
         while len(course.plan.steps) < self.max_nodes:

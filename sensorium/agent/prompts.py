@@ -19,7 +19,7 @@ from sensorium.model.contract import Ask, CallOffer, Message
 from sensorium.spec.agent import ANSWER
 from sensorium.spec.ports import PortType
 
-__all__ = ["Prompts", "port_schema"]
+__all__ = ["Prompts", "earlier", "port_schema"]
 
 _CHOICE_TOKENS = 32
 _WRITTEN_TOKENS = 300
@@ -114,7 +114,7 @@ class Prompts:
             Message(message.role, self._told(results_then, message.content))
             for message, results_then in zip(task.history, gave, strict=True)
         ]
-        history = self._trimmed(said, history_chars, "an answer")
+        history = _trimmed(said, history_chars, "an answer", self.tell_trimmed)
         asked = Message("user", self._told(results, task.request))
         ask = Ask((Message("system", self.script.role), *shown, *history, *nothing, asked), self.answer_tokens)
         return with_media(ask, task.media)
@@ -148,17 +148,29 @@ class Prompts:
 
     def _request(self, task: Task, calls: Sequence[Call], history_chars: int) -> str:
         """The request behind what was said before and what tools gave, both as data."""
-        history = self._trimmed(task.history, history_chars, "a call")
-        said = "\n".join(f"{message.role}: {message.content}" for message in history)
-        before = [fence("earlier messages", said)] if said else []
+        before = earlier(task.history, history_chars, "a call", self.tell_trimmed)
         results = _results(task, calls, ())
         return "\n".join([*before, *([results] if results else []), task.request])
 
-    def _trimmed(self, history: Sequence[Message], most: int, what: str) -> Sequence[Message]:
-        kept, num_left_out = trim(history, most) if most else ((), len(history))
-        if num_left_out:
-            self.tell_trimmed(num_left_out, f"the prompt for {what} takes {most:,} characters of what was said before")
-        return kept
+
+def earlier(history: Sequence[Message], most: int, what: str, tell: Callable[[int, str], None]) -> list[str]:
+    """What was said before, as data; nothing where nothing was.
+
+    Args:
+        history: Earlier messages.
+        most: Most characters of them.
+        what: What the prompt is for.
+        tell: Hears how many messages are left out, and why.
+    """
+    said = "\n".join(f"{message.role}: {message.content}" for message in _trimmed(history, most, what, tell))
+    return [fence("earlier messages", said)] if said else []
+
+
+def _trimmed(history: Sequence[Message], most: int, what: str, tell: Callable[[int, str], None]) -> Sequence[Message]:
+    kept, num_left_out = trim(history, most) if most else ((), len(history))
+    if num_left_out:
+        tell(num_left_out, f"the prompt for {what} takes {most:,} characters of what was said before")
+    return kept
 
 
 @lru_cache(maxsize=64)

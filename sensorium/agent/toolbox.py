@@ -9,10 +9,12 @@ from typing import Literal, Protocol
 from sensorium.agent.task import Call
 from sensorium.errors import Fault
 from sensorium.parts import Value
+from sensorium.spec.calls import Called
+from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.graph import GraphSpec
 from sensorium.spec.ports import Signature
 
-__all__ = ["Card", "Toolbox"]
+__all__ = ["Card", "Toolbox", "card_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,19 @@ class Card:
     follows: frozenset[str] | None = None
     """Tools whose outputs its inputs may take, beside what came with the request; None for any whose types fit."""
     kind: Literal["tool", "agent", "graph"] = "tool"
+
+
+def card_of(called: Called, catalogue: Catalogue) -> Card:
+    """The card of something that is in a catalogue."""
+    kind, name = called
+    if kind == "tool":
+        tool = catalogue.tools[name].spec
+        return Card(name, tool.about, tool.signature)
+    if kind == "agent":
+        agent = catalogue.agents[name].spec
+        return Card(name, agent.about, agent.signature, kind="agent")
+    graph = catalogue.graphs[name]
+    return Card(name, graph.spec.about or f"The graph {name}.", graph.signature, kind="graph")
 
 
 class Toolbox(Protocol):
@@ -44,6 +59,7 @@ class Toolbox(Protocol):
             OperatorError: Something that it needs is missing.
             RefusedError: A person refused the call.
             PausedError: The call waits for a person.
+            AuthorError: Too many agents would work for each other.
         """
         ...
 

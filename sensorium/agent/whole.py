@@ -7,18 +7,18 @@ The model names tools in order, and writes the texts, numbers and flags that the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from sensorium.agent.asking import silent
 from sensorium.agent.frontier import feeds, is_written, needs
 from sensorium.agent.hand import Hand
 from sensorium.agent.media import with_media
 from sensorium.agent.plan import Plan, Step, escaped
-from sensorium.agent.prompts import port_schema
-from sensorium.agent.render import fence
+from sensorium.agent.prompts import earlier, port_schema
 from sensorium.agent.script import Script
-from sensorium.agent.task import Task, trim
+from sensorium.agent.task import Task
 from sensorium.agent.toolbox import Card
 from sensorium.errors import AuthorError, Fault
 from sensorium.model.contract import Ask, Message, Reply
@@ -53,6 +53,8 @@ class WholePlans:
     cards: tuple[Card, ...]
     most: int
     """Most calls of a plan."""
+    tell_trimmed: Callable[[int, str], None] = silent
+    """Hears how many earlier messages a prompt leaves out, and why."""
 
     def ask(self, task: Task) -> Ask:
         """The ask for a plan."""
@@ -64,8 +66,8 @@ class WholePlans:
             if all(name in known for name in _tools_of(example.written))
             for message in (Message("user", example.request), Message("assistant", example.written))
         ]
-        said = "\n".join(f"{message.role}: {message.content}" for message in trim(task.history, _HISTORY_CHARS).kept)
-        asked = "\n".join([*([fence("earlier messages", said)] if said else []), *_at_hand(task), task.request])
+        before = earlier(task.history, _HISTORY_CHARS, "a plan", self.tell_trimmed)
+        asked = "\n".join([*before, *_at_hand(task), task.request])
         tokens = _LEAST_TOKENS + _CALL_TOKENS * min(self.most, 20)
         ask = Ask((Message("system", text), *shown, Message("user", asked)), tokens, schema=self._schema())
         return with_media(ask, task.media)

@@ -16,6 +16,8 @@ from sensorium.evaluation.taskbench import BenchTool, TaskBench
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
 from sensorium.spec.graph import GraphSpec
+from sensorium.spec.names import free_name
+from sensorium.spec.plain import is_list, is_tuple
 from sensorium.spec.ports import PortType, Signature
 from sensorium.spec.read import GraphSource
 from sensorium.spec.tool import ToolSpec
@@ -88,9 +90,7 @@ def _names(tools: Iterable[str]) -> dict[str, str]:
     for tool in tools:
         plain = re.sub(r"[^A-Za-z0-9-]+", "_", tool).strip("_-")[:_NAME_CHARS]
         base = plain if plain[:1].isalpha() else f"tool_{plain}"
-        taken = set(names.values())
-        numbered = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
-        names[tool] = next(name for name in numbered if name not in taken)
+        names[tool] = free_name(base, set(names.values()))
     return names
 
 
@@ -126,8 +126,8 @@ def _follows(tool: str, allowed: frozenset[Link] | None, names: Mapping[str, str
 def _sources(values: Iterable[object]) -> Iterable[str]:
     """The nodes that wires come from."""
     for value in values:
-        if isinstance(value, list | tuple):
-            yield from _sources(value)  # pyright: ignore[reportUnknownArgumentType]  # each is looked at by itself
+        if is_list(value) or is_tuple(value):
+            yield from _sources(value)
         elif isinstance(value, str) and is_wire(value):
             wire = parse_wire(value)
             if isinstance(wire, NodeWire):

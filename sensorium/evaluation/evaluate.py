@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sensorium.agent.toolbox import Card
+from sensorium.agent.toolbox import card_of
 from sensorium.errors import CallerError, OperatorError
 from sensorium.evaluation.answers import LINES
 from sensorium.evaluation.choices import ChoicesMeasured, choices_json, choices_markdown, measure_choices
@@ -20,8 +20,7 @@ from sensorium.evaluation.requests import read_requests
 from sensorium.evaluation.sampling import sampled
 from sensorium.evaluation.taskbench import read_taskbench
 from sensorium.project import Project
-from sensorium.spec.agent import AgentSpec
-from sensorium.spec.catalogue import Catalogue
+from sensorium.spec.calls import calls_of_agent
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
@@ -94,37 +93,13 @@ async def choose_first(project: Project, wanted: Evaluation, see: Callable[[int,
     if wanted.agent not in agents:
         raise CallerError(f"there is no agent {wanted.agent!r}; {meant(wanted.agent, agents, 'agents here:')}")
     entry = agents[wanted.agent]
-    cards = _cards(project.catalogue, entry.spec)
+    cards = [card_of(one, project.catalogue) for one in calls_of_agent(entry, project.catalogue)]
     requests = read_requests(wanted.data, [card.name for card in cards])
     drawn = sampled(requests, wanted.limit, wanted.seed, lambda asked: (asked.tool, asked.language))
     model = await project.model(entry.spec.model)
     with tempfile.TemporaryDirectory() as folder:
         first = FirstTool(entry, cards, model, Store(Path(folder)))
         return await measure_choices(wanted.data.name, wanted.agent, drawn, first, see)
-
-
-def _cards(catalogue: Catalogue, spec: AgentSpec) -> list[Card]:
-    """What the agent's file names: tools, agents and graphs."""
-    found = [_card(catalogue, name) for name in spec.tools]
-    known = [*catalogue.tools, *catalogue.agents, *catalogue.graphs]
-    missing = [name for name, card in zip(spec.tools, found, strict=True) if card is None]
-    if missing:
-        right = meant(missing[0], known)
-        raise CallerError(f"agent {spec.name!r} may call {missing[0]!r}, which is not there; {right}")
-    return [card for card in found if card is not None]
-
-
-def _card(catalogue: Catalogue, name: str) -> Card | None:
-    if name in catalogue.tools:
-        tool = catalogue.tools[name].spec
-        return Card(name, tool.about, tool.signature)
-    if name in catalogue.agents:
-        agent = catalogue.agents[name].spec
-        return Card(name, agent.about, agent.signature, kind="agent")
-    if name in catalogue.graphs:
-        graph = catalogue.graphs[name]
-        return Card(name, graph.spec.about, graph.signature, kind="graph")
-    return None
 
 
 def _keep(out: Path, evaluated: Evaluated) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sensorium.errors import ModelError
+from sensorium.agent.asking import reply_to
 from sensorium.evaluation.outline import Outline
 from sensorium.evaluation.planner import Planned
 from sensorium.evaluation.taskbench import BenchTool, Sample, TaskBench
-from sensorium.model.contract import Ask, Message, Model, Reply
+from sensorium.model.contract import Ask, Message, Model
 
 __all__ = ["NaivePlanner"]
 
@@ -42,10 +42,8 @@ class NaivePlanner:
 
     async def plan(self, request: str) -> Planned:
         """See `Planner.plan`. A reply that its limit of tokens cut off counts as no plan."""
-        async for event in self.model.ask(self._ask(request)):
-            if isinstance(event, Reply):
-                return Planned(_outline(event.text))
-        raise ModelError("the model ended without a reply")
+        reply = await reply_to(self.model, self._ask(request))
+        return Planned(_outline(reply.text))
 
     def _ask(self, request: str) -> Ask:
         tools = "\n".join(_line(tool) for tool in self.bench.tools.values())

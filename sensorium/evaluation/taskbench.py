@@ -14,6 +14,7 @@ from sensorium.errors import AuthorError, Fault
 from sensorium.evaluation.json_values import Told, read_value, read_values
 from sensorium.evaluation.outline import Kind, Link, Outline
 from sensorium.spec.nearest import meant
+from sensorium.spec.plain import is_list, is_mapping
 
 __all__ = ["DATA", "LINKS", "TOOLS", "BenchTool", "Sample", "TaskBench", "read_taskbench"]
 
@@ -213,10 +214,10 @@ def _loose(gold: Outline) -> list[tuple[str, str]]:
 
 
 def _part(path: Path, value: Any, key: str) -> Sequence[Any]:
-    given: Any = value.get(key) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON
-    if not isinstance(given, list):
+    given: object = value.get(key) if is_mapping(value) else None
+    if not is_list(given):
         _raise(path, f"there is no list {key!r}", f'give {{"{key}": [...]}}')
-    return given  # pyright: ignore[reportUnknownVariableType]  # each element is checked where it is read
+    return given
 
 
 def _checked(path: Path, told: Told, kind: type[_Given], at: str) -> _Given:

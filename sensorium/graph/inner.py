@@ -14,6 +14,7 @@ from sensorium.graph.outcome import NodeOutcome
 from sensorium.parts import Value
 from sensorium.spec.checked import CheckedNode, LiteralFeed
 from sensorium.spec.graph import NodeSpec
+from sensorium.spec.names import free_name
 from sensorium.spec.wires import Wire
 
 __all__ = ["InnerCalls"]
@@ -46,9 +47,7 @@ class InnerCalls:
         return outcome
 
     def _name(self, callee: str) -> str:
-        base = callee.rpartition("/")[2]
-        names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(self.taken) + 2))
-        name = next(name for name in names if name not in self.taken)
+        name = free_name(callee.rpartition("/")[2], self.taken)
         self.taken.add(name)
         return name
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from sensorium.agent.task import Call
-from sensorium.agent.toolbox import Card
+from sensorium.agent.toolbox import Card, card_of
 from sensorium.errors import AuthorError, DeadlineError, Fault, ModelError, PausedError, SensoriumError, ToolError
 from sensorium.events import ToolCalled
 from sensorium.graph.approval import approved
@@ -54,7 +54,7 @@ class RunToolbox:
         own, known = context.by(entry.spec.name), calls_of_agent(entry, catalogue)
         within = _restricted(catalogue, known)
         plans = RunPlans(own, within, entry.spec.limits.steps, settle)
-        return cls(own, within, tuple(_card(one, within) for one in known), plans, InnerCalls(own, settle))
+        return cls(own, within, tuple(card_of(one, within) for one in known), plans, InnerCalls(own, settle))
 
     async def call(self, name: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """What a call gave. Whoever watches is told of it, however it ends."""
@@ -144,15 +144,3 @@ def _restricted(catalogue: Catalogue, known: Sequence[Called]) -> Catalogue:
         {name: catalogue.agents[name] for kind, name in known if kind == "agent"},
         {name: catalogue.graphs[name] for kind, name in known if kind == "graph"},
     )
-
-
-def _card(called: Called, catalogue: Catalogue) -> Card:
-    kind, name = called
-    if kind == "tool":
-        tool = catalogue.tools[name].spec
-        return Card(name, tool.about, tool.signature)
-    if kind == "agent":
-        agent = catalogue.agents[name].spec
-        return Card(name, agent.about, agent.signature, kind="agent")
-    graph = catalogue.graphs[name]
-    return Card(name, graph.spec.about or f"The graph {name}.", graph.signature, kind="graph")

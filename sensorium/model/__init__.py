@@ -58,9 +58,8 @@ def open_model(
     if setting.backend == "transformers":
         return open_transformers(setting, place)
     if setting.backend == "vllm":
-        from sensorium.model.vllm.opening import (
-            open_started,
-        )  # its HTTP client would cost every command a tenth of a second
+        # Its HTTP client would cost every command a tenth of a second.
+        from sensorium.model.vllm.opening import open_started
 
         return open_started(setting, place)
     raise OperatorError(
@@ -75,7 +74,8 @@ def open_attached(attachment: Attachment, *, call_s: float = 900.0) -> Model:
     Raises:
         OperatorError: The profile contradicts itself about the weights.
     """
+    # Likewise.
     from sensorium.model.vllm.client import Waits
-    from sensorium.model.vllm.opening import open_attached as open_servers  # likewise
+    from sensorium.model.vllm.opening import open_attached as open_servers
 
     return open_servers(attachment, waits=Waits(call_s=call_s))

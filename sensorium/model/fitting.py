@@ -40,10 +40,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def _misfit(value: Any, schema: Mapping[str, Any], at: str) -> str:
-    """What is wrong with a value; empty where nothing is.
-
-    Held to: type, enum, anyOf, properties, required, items, maxLength.
-    """
+    """What is wrong with a value, and where in the reply; empty where nothing is."""
     if "anyOf" in schema:
         faults = [_misfit(value, option, at) for option in schema["anyOf"]]
         return "" if "" in faults else "; ".join(faults)
