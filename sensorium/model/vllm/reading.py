@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,9 @@ from sensorium.model.vllm.refusal import Passing, refusal
 __all__ = ["Reading"]
 
 _SHOWN = 200
+_MOST_CHARS = 1000
+"""Most characters that any token has. A server that goes on after `max_tokens` of them would fill the memory."""
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class _Delta(msgspec.Struct):
@@ -28,12 +31,12 @@ class _Choice(msgspec.Struct):
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
     prompt_tokens_details: _Details | None = None
 
 
@@ -60,6 +63,7 @@ class Reading:
         self._began_s = perf_counter()
         self._first_token_s = 0.0
         self._pieces: list[str] = []
+        self._chars = 0
         self._finish: str | None = None
         self._usage = _Usage()
 
@@ -73,7 +77,7 @@ class Reading:
 
         Raises:
             Passing: The chunk is none, or tells of an error that may pass.
-            ModelError: It tells of another error.
+            ModelError: It tells of another error, or the reply has no end.
             CallerError: It says that the prompt is too long.
             OperatorError: Another model answers.
         """
@@ -81,7 +85,7 @@ class Reading:
             return ""
         try:
             chunk = msgspec.json.decode(data, type=_Chunk)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise self._passing(f"sends what is no chunk of a reply ({error}): {data[:_SHOWN]!r}") from error
         if chunk.error is not None:
             raise refusal(self._endpoint, _code(chunk.error), bytes(data, "utf-8"), {})
@@ -115,12 +119,18 @@ class Reading:
         if piece:
             self._first_token_s = self._first_token_s or perf_counter() - self._began_s
             self._pieces.append(piece)
+            self._chars += len(piece)
+        if self._chars > self._ask.max_tokens * _MOST_CHARS:
+            raise ModelError(
+                f"the server {self._endpoint.name} said {self._chars:,} characters and goes on, where "
+                f"{self._ask.max_tokens} tokens were asked for: is it vLLM?"
+            )
         return piece
 
     def _require_model(self, model: str | None) -> None:
         if model != self._served:
             raise OperatorError(
-                f"the server {self._endpoint.name} answered as model {model!r}, and the profile wants "
+                f"the server {self._endpoint.name} answered as model {_short(model)!r}, and the profile wants "
                 f"{self._served!r}; set served: in the profile, or serve that model"
             )
 
@@ -134,6 +144,10 @@ class Reading:
         return Passing(ModelError(f"the server {self._endpoint.name} {what}", can_retry=True))
 
 
+def _short(name: str | None) -> str | None:
+    return name and name[:_SHOWN]
+
+
 def _finish(told: str) -> Literal["stop", "length"]:
     return "length" if told == "length" else "stop"
 
@@ -141,6 +155,7 @@ def _finish(told: str) -> Literal["stop", "length"]:
 def _code(error: Any) -> int:
     """The HTTP status that an error in a stream stands for; 500 where it tells none."""
     try:
-        return int(error["code"])
+        code = int(error["code"])
     except (ValueError, TypeError, KeyError):
         return 500
+    return code if 100 <= code <= 599 else 500
