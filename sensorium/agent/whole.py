@@ -17,6 +17,7 @@ from sensorium.agent.hand import Hand
 from sensorium.agent.media import with_media
 from sensorium.agent.plan import Plan, Step, escaped
 from sensorium.agent.prompts import earlier, port_schema
+from sensorium.agent.render import cut
 from sensorium.agent.script import Script
 from sensorium.agent.task import Task
 from sensorium.agent.toolbox import Card
@@ -32,7 +33,7 @@ _CALL_TOKENS = 80
 _LEAST_TOKENS = 200
 _MOST_CHARS = 1_000_000
 _HISTORY_CHARS = 1500
-_MOST_FAULTS = 5
+_MOST_FAULTS, _FAULT_CHARS = 5, 400
 _STEP, _STEP_CHARS = "step", 80
 """Where a model may say in words what a call is for, before it names the tool: small ones then name the right one."""
 
@@ -74,7 +75,9 @@ class WholePlans:
 
     def repair(self, ask: Ask, reply: Reply, faults: Sequence[Fault]) -> Ask:
         """The ask for another plan, which shows what is wrong with the last one."""
-        told = "\n".join(f"- {fault.found}; {fault.right}" for fault in faults[:_MOST_FAULTS])
+        told = "\n".join(
+            f"- {cut(fault.found, _FAULT_CHARS)}; {cut(fault.right, _FAULT_CHARS)}" for fault in faults[:_MOST_FAULTS]
+        )
         shown = Message("assistant", reply.text[: _CALL_TOKENS * 40])
         wrong = Message("user", self.script.repairing.replace("{faults}", told))
         return replace(ask, messages=(*ask.messages, shown, wrong))

@@ -14,7 +14,7 @@ from sensorium.graph.flow import Flow, Read, Settle, Source
 from sensorium.graph.leaf import CallContext
 from sensorium.graph.outcome import NodeOutcome
 from sensorium.parts import Text, Value
-from sensorium.spec.calls import acts_unasked
+from sensorium.spec.calls import acts_unasked, called
 from sensorium.spec.catalogue import Catalogue
 from sensorium.spec.check import check
 from sensorium.spec.checked import Checked, CheckedNode
@@ -92,13 +92,13 @@ class RunPlans:
         return check(GraphSource(plan), self.catalogue)
 
     def _guarded(self, plan: GraphSpec) -> GraphSpec:
-        """The plan, in which what acts on the world asks a person, unless the profile allows it."""
+        """The plan, in which what acts on the world, itself or by its stand-in, asks a person, unless it is allowed."""
         nodes = {name: self._asking(node) for name, node in plan.nodes.items()}
         return plan.model_copy(update={"nodes": nodes})
 
     def _asking(self, node: NodeSpec) -> NodeSpec:
         services = self.context.services
-        if not acts_unasked(node.callee, services.catalogue, services.allowed):
+        if not any(acts_unasked(one, services.catalogue, services.allowed) for one in called(node)):
             return node
         return node.model_copy(update={"approve": True})
 

@@ -16,7 +16,7 @@ from sensorium.graph import Graph, Question, Verdict
 from sensorium.model.contract import Ask
 from sensorium.testing import Scratch, ScriptedModel
 
-__all__ = ["ASKING", "Clerk", "Seen", "plan_of", "planner", "project"]
+__all__ = ["ASKING", "Clerk", "Fails", "Seen", "plan_of", "planner", "project"]
 
 Inputs = dict[str, Any]
 
@@ -68,6 +68,15 @@ class Send:
 
     def run(self, batch: list[Inputs]) -> list[Inputs]:
         return [{"receipt": f"sent {call['text']}"} for call in batch]
+
+    def close(self) -> None: ...
+
+
+class Fails:
+    def setup(self, checkpoints: dict[str, str], device: str) -> None: ...
+
+    def run(self, batch: list[Inputs]) -> list[Inputs]:
+        raise ValueError("there is no voice")
 
     def close(self) -> None: ...
 

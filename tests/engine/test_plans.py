@@ -17,7 +17,7 @@ from sensorium.parts import Text
 from sensorium.project.plan_file import save_plan
 from sensorium.spec.read import parse_graph
 from sensorium.testing import Scratch
-from tests.engine.plan_workshop import ASKING, Clerk, Seen, plan_of, planner, project
+from tests.engine.plan_workshop import ASKING, Clerk, Fails, Seen, plan_of, planner, project
 
 __all__ = ["project"]
 
@@ -61,6 +61,7 @@ async def test_what_was_called_runs_again_without_a_model(project: Scratch, tmp_
         (plan_of({"tool": "look", "phrase": "$mark.points"}, MARK), "points"),
         (plan_of({"tool": "look", "phrase": 7}), "7"),
         (plan_of(LOOK | {"colour": "red"}), "colour"),
+        (plan_of({"tool": "/" * 100_000}), "more characters)"),
         (plan_of(*[LOOK] * 10_000), "10,000"),
         ('{"nodes": [{"tool": "look"', "not JSON"),
         ("[]", "no list of nodes"),
@@ -175,6 +176,27 @@ async def test_what_acts_on_the_world_asks_within_a_plan_and_in_the_graph_that_i
     result = await graph.arun(request="Send it", options=RunOptions(approver=clerk))
     assert [(question.callee, question.inputs) for question in clerk.asked] == [("tool send", {"text": Text("cups")})]
     assert parse_graph(result.plans["think"]).spec.nodes["send"].approve is True
+
+
+async def test_what_stands_in_and_acts_on_the_world_asks_too(project: Scratch) -> None:
+    project.tool("say", Fails, inputs={"text": "text"}, outputs={"receipt": "text"})
+    project.agent("planner", tools=["say", "send"], inputs={"request": "text"}, outputs={"answer": "text"})
+    project.ways["central"] = "whole"
+    project.scripted("central", [plan_of({"tool": "say", "text": "all"}), "Not said."])
+
+    def change(question: Question) -> Verdict:
+        if question.callee != "plan":
+            return Verdict(False, "no")
+        shown = str(question.inputs["plan"])
+        return Verdict(
+            True, inputs={"plan": shown.replace("tool: say", "tool: say, else: {tool: send, with: {text: x}}")}
+        )
+
+    seen, clerk = Seen(), Clerk(change)
+    graph = project.graph(ASKING.replace(", points: $think.points", ""))
+    await graph.arun(request="Say it", options=RunOptions(on_event=seen, approver=clerk, shows_plans=True))
+    assert [question.callee for question in clerk.asked] == ["plan", "tool say"]
+    assert [event.status for event in seen.calls] == ["failed"]
 
 
 async def test_without_a_yes_nothing_that_acts_on_the_world_is_called(project: Scratch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,7 @@ from sensorium.errors import CallerError, DeadlineError, ModelError, OperatorErr
 from sensorium.model.contract import Ask, Message, ModelEvent, Piece, Preparing, Reply, Usage
 from sensorium.model.vllm.client import Waits
 from sensorium.model.vllm.endpoints import Attachment, BackOff, Endpoint
-from sensorium.model.vllm.events import MAX_EVENT_BYTES
+from sensorium.model.vllm.events import MAX_EVENT_BYTES, Overlong, data_of
 from sensorium.model.vllm.model import VllmModel
 from sensorium.model.vllm.opening import open_attached
 from tests.engine.flawed_server import (
@@ -35,6 +35,7 @@ FINE = events(*chunks("Good", " day"))
 COLOUR = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
 QUICK = BackOff(first_s=0.01, most_s=2.0, tries=3)
 KEY = "sk-very-secret"
+DEEP = "[" * 60_000
 
 
 def model_of(*servers: FlawedServer | str, served: str = MODEL, waits: Waits | None = None) -> VllmModel:
@@ -147,11 +148,15 @@ def error(message: str, **more: object) -> str:
         (status(400, error(TOO_LONG)), CallerError, "has 3031 tokens, 983 more than the 2048 .* shorten the request"),
         (status(400, error("x", code="context_length_exceeded") + "?"), CallerError, "does not fit into the model's"),
         (status(400, error("Invalid type: fnord")), ModelError, "answers 400: Invalid type: fnord; the request"),
+        (status(400, DEEP), ModelError, r"answers 400: \[\["),
+        (status(400, '{"error": "\\ud800"}'), ModelError, r"answers 400: \\ud800; the request"),
         (status(401, '{"error": "Unauthorized"}'), OperatorError, "does not take key: of the profile; |variable set"),
         (status(403, ""), OperatorError, "answers 403; it does not take key:"),
         (status(404, error("no such model")), OperatorError, "answers 404: no such model; look at the URL"),
         (status(307, "", "Location: http://127.0.0.1:1/"), OperatorError, "redirects are not followed"),
         (events(chunk("", model="other")), OperatorError, f"answered as model 'other'.* wants '{MODEL}'; set served:"),
+        (events(chunk("", model="m" * 9000)), OperatorError, "answered as model 'm{200}',"),
+        (events(chunk("x" * 8001)), ModelError, "said 8,001 characters and goes on, where 8 tokens were asked for"),
         (events(error(TOO_LONG, code=400)), CallerError, "983 more than the 2048"),
     ],
 )
@@ -164,6 +169,10 @@ async def test_a_refusal_says_who_must_act_and_is_not_asked_again(
     assert type(caught.value) is kind
     assert not caught.value.can_retry
     assert len(server.asked) == 1
+
+
+def used(**tokens: int) -> Answer:
+    return events(chunk("", "stop", usage=tokens))
 
 
 PASSING = {
@@ -187,7 +196,23 @@ PASSING = {
     "its choices are empty": events(json.dumps({"model": MODEL, "choices": []})),
     "it gave the reply up": events(chunk("", "abort")),
     "its event never ends": raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ndata: " + b"x" * (MAX_EVENT_BYTES + 9)),
+    "its chunk is nested without end": events('{"error": ' + DEEP),
+    "its error has a number that is no status": events(error("gone", code=10**30)),
+    "its wait is no number": raw(
+        b"HTTP/1.1 429 No\r\nContent-Length: 0\r\nRetry-After: \xb2\r\nConnection: close\r\n\r\n"
+    ),
+    "it counts below nothing": used(prompt_tokens=-5, completion_tokens=1),
+    "it counts beyond all tokens": used(prompt_tokens=5, completion_tokens=10**30),
 }
+
+
+async def test_an_event_has_an_end_however_many_lines_it_has() -> None:
+    async def lines() -> AsyncGenerator[bytes, None]:
+        for _ in range(MAX_EVENT_BYTES // (1 << 20) + 1):
+            yield b"data:" + b"x" * (1 << 20) + b"\n"
+
+    with pytest.raises(Overlong):
+        [data async for data in data_of(lines())]
 
 
 @pytest.mark.parametrize("answer", PASSING.values(), ids=PASSING)
@@ -255,6 +280,17 @@ async def test_a_server_that_wants_a_long_wait_is_not_waited_for() -> None:
         assert (await reply(model_of(server, other))).text == "Good day"
 
 
+async def test_no_later_request_waits_long_either() -> None:
+    async with fake_server(status(429, error("quota"), "Retry-After: 3600")) as server:
+        model = model_of(server)
+        with pytest.raises(ModelError, match="answers 429: quota"):
+            [event async for event in model.ask(HELLO)]
+        with pytest.raises(ModelError, match="wants to be left alone for 3600 s more") as caught:
+            await heard(model)
+    assert caught.value.can_retry
+    assert len(server.asked) == 1
+
+
 async def test_a_wait_is_told() -> None:
     async with fake_server(status(503, "", "Retry-After: 1"), FINE) as server:
         said = await heard(model_of(server))
@@ -267,6 +303,9 @@ async def test_a_wait_is_told() -> None:
     [
         (listing("other"), f"serves 'other', and the profile wants '{MODEL}'; set served:"),
         (listing(), "serves nothing, and the profile wants"),
+        (status(200, '{"data": [{"id": ' + DEEP), "lists no models"),
+        (status(200, '{"data": [{"other": ' + DEEP), "lists no models"),
+        (listing("m" * 9000), "serves 'm{200}', and"),
         (status(200, "<html>"), "lists no models .* up to /v1"),
         (status(404), "answers 404; look at the URL in the profile"),
     ],

@@ -66,6 +66,7 @@ async def test_a_text_becomes_a_row_for_each_token(tmp_path: Path, form: EmbedsF
         (reply(rows=ROWS.tobytes()[:-2]), "characters of base64 for 3 tokens|has 22 bytes where its shape wants 24"),
         (reply().replace(b"gD+B", b"!D+B"), "cannot be taken"),
         (reply(rows=np.full((3, 4), 0x7FC0, "<u2").tobytes()), "holds NaN or infinity"),
+        (b'{"data": [{"other": ' + b"[" * 60_000, "gave no hidden states"),
         (reply(tokens=10**15), "for 1000000000000000 tokens"),
     ],
 )
@@ -74,7 +75,9 @@ async def test_anything_else_is_the_models_error(tmp_path: Path, body: bytes, me
         await pooling(tmp_path, body, EmbedsForm(4)).hidden("A cat sat.")
 
 
-@pytest.mark.parametrize("body", [reply(rows=b"", tokens=3), reply(tokens=0), reply(tokens=-1), reply(tokens=5)])
+@pytest.mark.parametrize(
+    "body", [reply(rows=b"", tokens=3), reply(tokens=0), reply(tokens=-1), reply(tokens=5), reply(tokens=10**400)]
+)
 async def test_where_no_width_is_known_the_rows_must_still_be_whole(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(ModelError, match="the pooling server gave"):
         await pooling(tmp_path, body).hidden("A cat sat.")

@@ -13,6 +13,7 @@ from sensorium.model.vllm.endpoints import Attachment, BackOff, Endpoint, Endpoi
 
 __all__ = ["Attached"]
 
+_SHOWN, _SHOWN_NAMES = 200, 20
 _DIGEST = re.compile(r"@([0-9a-f]{12})$")
 
 
@@ -63,7 +64,7 @@ class Attached:
             if name == wanted:
                 self._require_digest(served.id, f"the server {endpoint.name} serves")
                 return served
-        names = ", ".join(repr(served.id) for served in listed) or "nothing"
+        names = ", ".join(repr(served.id[:_SHOWN]) for served in listed[:_SHOWN_NAMES]) or "nothing"
         raise OperatorError(
             f"the server {endpoint.name} serves {names}, and the profile wants {wanted!r}; set served: in the profile "
             "to what is meant, or serve that model"

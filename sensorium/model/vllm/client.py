@@ -120,7 +120,7 @@ class Client:
                 body = await clock.hold(_read(response, _MOST_MODELS_BYTES), clock.waits.next_s, late)
         try:
             return msgspec.json.decode(body, type=_Listed).data
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise OperatorError(
                 f"the server {endpoint.name} lists no models ({error}); is the URL in the profile that of an "
                 "OpenAI-compatible server, up to /v1?"

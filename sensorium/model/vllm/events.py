@@ -24,12 +24,16 @@ async def data_of(stream: AsyncIterable[bytes]) -> AsyncGenerator[str, None]:
         UnicodeDecodeError: It is not UTF-8.
     """
     data: list[str] = []
+    size_bytes = 0
     async for line in _lines(stream):
         if not line:
             if data:
                 yield "\n".join(data)
-            data = []
+            data, size_bytes = [], 0
         elif line.startswith(b"data:"):
+            size_bytes += len(line)
+            if size_bytes > MAX_EVENT_BYTES:
+                raise Overlong
             data.append(line[5:].removeprefix(b" ").decode("utf-8"))
 
 

@@ -105,6 +105,8 @@ class VllmModel:
                     yield preparing
             endpoints = self.servers.endpoints
             endpoint = endpoints.choose(prefix)
+            if not endpoints.can_wait(endpoint):
+                raise _left_alone(endpoint, endpoints.wait_s(endpoint))
             if endpoints.wait_s(endpoint) > 0:
                 yield Preparing(0.0, f"waits {endpoints.wait_s(endpoint):.1f} s for the server {endpoint.name}")
                 await clock.sleep(endpoints.wait_s(endpoint))
@@ -152,6 +154,14 @@ class VllmModel:
 def _prefix(ask: Ask) -> str:
     said = "\0".join(f"{message.role}\0{message.content}" for message in ask.messages[:_PREFIX_MESSAGES])
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _left_alone(endpoint: Endpoint, seconds: float) -> ModelError:
+    return ModelError(
+        f"the server {endpoint.name} wants to be left alone for {seconds:.0f} s more, as it told an earlier request; "
+        "ask again then, or name another server in the profile",
+        can_retry=True,
+    )
 
 
 def _final(passing: Passing, *, begun: bool) -> SensoriumError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -99,14 +98,14 @@ class Pooling:
     def _latent(self, reply: bytes) -> Latent:
         try:
             pooled = msgspec.json.decode(reply, type=_Pooled)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ModelError(f"the pooling server gave no hidden states: {error}") from error
         if len(pooled.data) != 1:
             raise ModelError(f"the pooling server gave {len(pooled.data)} results for one text")
         written, tokens = pooled.data[0].data, pooled.usage.prompt_tokens
         width = self.form.width or _width(written, tokens)
         size_bytes = tokens * width * _ITEM_BYTES
-        if tokens < 1 or len(written) != 4 * math.ceil(size_bytes / 3):
+        if tokens < 1 or len(written) != 4 * -(-size_bytes // 3):
             raise ModelError(
                 f"the pooling server gave {len(written):,} characters of base64 for {tokens} tokens; rows of {width} "
                 "numbers of bfloat16 were asked for: another model than the profile's, or other flags"

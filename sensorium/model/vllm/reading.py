@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from time import perf_counter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,9 @@ from sensorium.model.vllm.refusal import Passing, refusal
 __all__ = ["Reading"]
 
 _SHOWN = 200
+_MOST_CHARS = 1000
+"""Most characters that any token has. A server that goes on after `max_tokens` of them would fill the memory."""
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class _Function(msgspec.Struct):
@@ -25,7 +28,7 @@ class _Function(msgspec.Struct):
 
 
 class _ToolCall(msgspec.Struct):
-    index: int = 0
+    index: _Count = 0
     function: _Function = msgspec.field(default_factory=_Function)
 
 
@@ -40,12 +43,12 @@ class _Choice(msgspec.Struct):
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
     prompt_tokens_details: _Details | None = None
 
 
@@ -75,6 +78,7 @@ class Reading:
         self._num_calls = 0
         self._call_name = ""
         self._call_arguments = ""
+        self._chars = 0
         self._finish: str | None = None
         self._usage = _Usage()
 
@@ -83,17 +87,12 @@ class Reading:
         """Whether a call has been heard, of which nothing was passed on."""
         return bool(self._call_name)
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether some of the reply was passed on."""
-        return bool(self._pieces)
-
     def take(self, data: str) -> str:
         """The characters that the reply goes on with; none where the chunk brings other news.
 
         Raises:
             Passing: The chunk is none, or tells of an error that may pass.
-            ModelError: It tells of another error.
+            ModelError: It tells of another error, or the reply has no end.
             CallerError: It says that the prompt is too long.
             OperatorError: Another model answers.
         """
@@ -101,7 +100,7 @@ class Reading:
             return ""
         try:
             chunk = msgspec.json.decode(data, type=_Chunk)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise self._passing(f"sends what is no chunk of a reply ({error}): {data[:_SHOWN]!r}") from error
         if chunk.error is not None:
             raise refusal(self._endpoint, _code(chunk.error), bytes(data, "utf-8"), {})
@@ -137,9 +136,11 @@ class Reading:
         return f'{{"name": {json.dumps(self._call_name)}, "arguments": {self._call_arguments or "{}"}}}'
 
     def _hear_call(self, call: _ToolCall) -> None:
+        name, arguments = call.function.name or "", call.function.arguments or ""
         self._num_calls = max(self._num_calls, call.index + 1)
-        self._call_name += call.function.name or ""
-        self._call_arguments += call.function.arguments or ""
+        self._call_name += name
+        self._call_arguments += arguments
+        self._chars += len(name) + len(arguments)
 
     def _piece(self, choice: _Choice) -> str:
         self._finish = choice.finish_reason or self._finish
@@ -149,12 +150,18 @@ class Reading:
         if piece:
             self._first_token_s = self._first_token_s or perf_counter() - self._began_s
             self._pieces.append(piece)
+            self._chars += len(piece)
+        if self._chars > self._ask.max_tokens * _MOST_CHARS:
+            raise ModelError(
+                f"the server {self._endpoint.name} said {self._chars:,} characters and goes on, where "
+                f"{self._ask.max_tokens} tokens were asked for: is it vLLM?"
+            )
         return piece
 
     def _require_model(self, model: str | None) -> None:
         if model != self._served:
             raise OperatorError(
-                f"the server {self._endpoint.name} answered as model {model!r}, and the profile wants "
+                f"the server {self._endpoint.name} answered as model {_short(model)!r}, and the profile wants "
                 f"{self._served!r}; set served: in the profile, or serve that model"
             )
 
@@ -168,6 +175,10 @@ class Reading:
         return Passing(ModelError(f"the server {self._endpoint.name} {what}", can_retry=True))
 
 
+def _short(name: str | None) -> str | None:
+    return name and name[:_SHOWN]
+
+
 def _finish(told: str) -> Literal["stop", "length"]:
     return "length" if told == "length" else "stop"
 
@@ -175,6 +186,7 @@ def _finish(told: str) -> Literal["stop", "length"]:
 def _code(error: Any) -> int:
     """The HTTP status that an error in a stream stands for; 500 where it tells none."""
     try:
-        return int(error["code"])
+        code = int(error["code"])
     except (ValueError, TypeError, KeyError):
         return 500
+    return code if 100 <= code <= 599 else 500

@@ -82,12 +82,13 @@ def _said(body: bytes, key: str | None) -> str:
     text = body.decode("utf-8", "replace").strip()
     try:
         told: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = text
     for name in ("error", "message", "detail"):
         if isinstance(told, dict) and name in told:
             told = cast("dict[str, Any]", told)[name]
     words = " ".join(str(cast("object", told)).split())[:_MOST_WORDS]
+    words = words.encode("utf-8", "backslashreplace").decode()  # JSON can write half a character, which is no text
     return words.replace(key, "(the key)") if key else words
 
 
@@ -95,7 +96,7 @@ def _after_s(told: str | None) -> float | None:
     """Seconds of a `Retry-After`: RFC 9110, section 10.2.3."""
     if told is None:
         return None
-    if told.strip().isdigit():
+    if told.strip().isdecimal() and told.isascii():
         return float(told)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
