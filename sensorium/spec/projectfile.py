@@ -22,6 +22,7 @@ class ModelSetting(Declared):
     device: str = "auto"
     dtype: str = "auto"
     plan: Literal["steps", "whole", "calls"] = "steps"
+    """How agents plan: one choice at a time, all calls in one reply, or one call at a time."""
     context_tokens: Annotated[int, Field(ge=256)] = 8192
     reads: list[Literal["image", "audio", "latent"]] = []
     """What the model takes beside text, so that an agent's pictures and sounds reach it as they are. A server that is
