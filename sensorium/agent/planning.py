@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from sensorium.agent.asking import reply_to, silent
 from sensorium.agent.course import Chooser, Course
@@ -16,7 +15,7 @@ from sensorium.agent.task import Task
 from sensorium.agent.toolbox import Card
 from sensorium.agent.whole import WholePlans
 from sensorium.errors import AuthorError, Fault
-from sensorium.model.contract import Ask, Model, ModelEvent, Reply, Usage
+from sensorium.model.contract import Model, Reply
 from sensorium.spec.graph import GraphSpec
 
 __all__ = ["Planning", "Proposal", "Way"]
@@ -36,11 +35,6 @@ class Proposal:
     """A plan without a fault; None where nothing is to be called, or no such plan was found."""
     refused: tuple[tuple[Fault, ...], ...] = ()
     """What the checker found in each plan that was refused, in order."""
-    first: GraphSpec | None = None
-    """What was proposed at first, whatever is wrong with it; None where that was no plan at all."""
-    asks: int = 0
-    usage: Usage = field(default_factory=lambda: Usage(0, 0))
-    """Tokens of all asks together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +69,28 @@ class Planning:
             CallerError: The request does not fit into its context.
             OperatorError: It is missing.
         """
-        counted = _Counted(self.model)
-        made = await (self._whole(task, counted) if self.way == "whole" else self._stepwise(task, counted))
-        return Proposal(made.spec, made.refused, made.first, counted.asks, counted.usage)
+        return await (self._whole(task) if self.way == "whole" else self._stepwise(task))
 
-    async def _whole(self, task: Task, model: Model) -> Proposal:
+    async def _whole(self, task: Task) -> Proposal:
         plans = WholePlans(self.script, tuple(self.cards), self.max_nodes, self.tell_trimmed)
         ask, reply = plans.ask(task), None
         refused: list[tuple[Fault, ...]] = []
-        first: GraphSpec | None = None
         for _ in range(self.repairs + 1):
-            reply, spec = await reply_to(model, ask), None
+            reply, spec = await reply_to(self.model, ask), None
             try:
                 written = plans.read(reply, task)
                 if not written.plan.steps:
-                    return Proposal(None, tuple(refused), first)
+                    return Proposal(None, tuple(refused))
                 spec = written.plan.spec()
-                first = first or spec
                 faults = written.faults or tuple(self.check(spec))
                 if not faults:
-                    return Proposal(spec, tuple(refused), first)
+                    return Proposal(spec, tuple(refused))
             except AuthorError as error:
                 faults = tuple(error.faults)
             refused.append(faults)
             self.tell_refused(spec, faults)
             ask = plans.repair(ask, reply, faults)
-        return Proposal(self._rest(plans, reply, task) if self.leaves_out and reply else None, tuple(refused), first)
+        return Proposal(self._rest(plans, reply, task) if self.leaves_out and reply else None, tuple(refused))
 
     def _rest(self, plans: WholePlans, reply: Reply, task: Task) -> GraphSpec | None:
         """A refused plan without the calls that lack something; None where nothing is left, or it is wrong besides."""
@@ -111,9 +101,9 @@ class Planning:
             return None
         return None if spec is None or self.check(spec) else spec
 
-    async def _stepwise(self, task: Task, model: Model) -> Proposal:
+    async def _stepwise(self, task: Task) -> Proposal:
         prompts = Prompts(self.script, self.cards, _ANSWER_TOKENS, self.tell_trimmed)
-        chooser = Chooser(model, prompts, tuple(self.cards), writes_at_once=self.way == "calls")
+        chooser = Chooser(self.model, prompts, tuple(self.cards), writes_at_once=self.way == "calls")
         course = Course(task, Plan.of(task))
         while len(course.plan.steps) < self.max_nodes:
             intent = await chooser.next(course)
@@ -125,44 +115,4 @@ class Planning:
             return Proposal(None)
         spec = course.plan.spec()
         faults = tuple(self.check(spec))
-        return Proposal(None if faults else spec, (faults,) if faults else (), spec)
-
-
-class _Counted:
-    """A model, and what was asked of it."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.asks = 0
-        self.usage = Usage(0, 0)
-
-    @property
-    def identity(self) -> str:
-        return self._model.identity
-
-    @property
-    def reads(self) -> frozenset[str]:
-        return self._model.reads
-
-    def prompt(self, ask: Ask) -> str:
-        return self._model.prompt(ask)
-
-    async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
-        self.asks += 1
-        async with aclosing(cast("AsyncGenerator[ModelEvent, None]", self._model.ask(ask))) as events:
-            async for event in events:
-                if isinstance(event, Reply):
-                    self.usage = _sum(self.usage, event.usage)
-                yield event
-
-    async def close(self) -> None: ...
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.answer_tokens + other.answer_tokens,
-        one.cached_tokens + other.cached_tokens,
-        one.first_token_s or other.first_token_s,
-        one.seconds + other.seconds,
-    )
+        return Proposal(None if faults else spec, (faults,) if faults else ())
