@@ -20,7 +20,7 @@ from sensorium.evaluation.requests import read_requests
 from sensorium.evaluation.sampling import sampled
 from sensorium.evaluation.taskbench import read_taskbench
 from sensorium.project import Project
-from sensorium.spec.calls import calls_of_agent
+from sensorium.spec.check_agent import callees_of_agent
 from sensorium.spec.nearest import meant
 from sensorium.store import Store
 
@@ -40,8 +40,11 @@ class Evaluation:
     way: PlanningWay | None = None
     """How plans are made, for a folder; the profile's way where None."""
     limit: int | None = None
+    """Most samples or requests, each kind by its share; None for all."""
     seed: int = 0
+    """Which ones are drawn."""
     examples: int = 0
+    """Samples of a folder that the model is shown, and not asked."""
     out: Path | None = None
     """Where figures and answers go; nowhere where None."""
 
@@ -63,7 +66,7 @@ async def evaluate(project: Project, wanted: Evaluation, see: Callable[[int, int
         see: Hears how many samples are done, of how many.
 
     Raises:
-        AuthorError: The data are wrong; each fault with its file and line.
+        AuthorError: The data are wrong, each fault with its file and line; or the agent names what it cannot call.
         CallerError: There is no such agent, or `out` is a file.
         ModelError: The model failed.
         OperatorError: The model is missing, or the disk does not let something be read or written.
@@ -93,7 +96,7 @@ async def choose_first(project: Project, wanted: Evaluation, see: Callable[[int,
     if wanted.agent not in agents:
         raise CallerError(f"there is no agent {wanted.agent!r}; {meant(wanted.agent, agents, 'agents here:')}")
     entry = agents[wanted.agent]
-    cards = [card_of(one, project.catalogue) for one in calls_of_agent(entry, project.catalogue)]
+    cards = [card_of(one, project.catalogue) for one in callees_of_agent(entry, project.catalogue)]
     requests = read_requests(wanted.data, [card.name for card in cards])
     drawn = sampled(requests, wanted.limit, wanted.seed, lambda asked: (asked.tool, asked.language))
     model = await project.model(entry.spec.model)

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from sensorium.agent.task import Call
 from sensorium.agent.toolbox import Card, card_of
-from sensorium.errors import AuthorError, DeadlineError, Fault, ModelError, PausedError, SensoriumError, ToolError
+from sensorium.errors import DeadlineError, Fault, ModelError, PausedError, SensoriumError, ToolError
 from sensorium.events import ToolCalled
 from sensorium.graph.approval import approved
 from sensorium.graph.flow import Settle
@@ -17,9 +17,9 @@ from sensorium.graph.leaf import CallContext, Outcome, call_tool
 from sensorium.graph.plans import RunPlans
 from sensorium.graph.tally import num_bytes
 from sensorium.parts import Value, blobs_of
-from sensorium.spec.calls import Called, acts_unasked, calls_of_agent
+from sensorium.spec.calls import Called, acts_unasked
 from sensorium.spec.catalogue import AgentEntry, Catalogue, ToolEntry
-from sensorium.spec.check_agent import check_agent
+from sensorium.spec.check_agent import callees_of_agent
 from sensorium.spec.graph import GraphSpec
 
 __all__ = ["RunToolbox"]
@@ -45,13 +45,10 @@ class RunToolbox:
         """The toolbox of an agent.
 
         Raises:
-            AuthorError: Its file names what is not there, or what calls the agent itself.
+            AuthorError: Its file names what is not there, what is several things, or what calls the agent itself.
         """
-        catalogue, path = context.services.catalogue, str(entry.folder / "agent.yaml")
-        faults = [Fault(path, 0, 0, found, right) for _, found, right in check_agent(entry, catalogue)]
-        if faults:
-            raise AuthorError(faults)
-        own, known = context.by(entry.spec.name), calls_of_agent(entry, catalogue)
+        catalogue = context.services.catalogue
+        own, known = context.by(entry.spec.name), callees_of_agent(entry, catalogue)
         within = _restricted(catalogue, known)
         plans = RunPlans(own, within, entry.spec.limits.steps, settle)
         return cls(own, within, tuple(card_of(one, within) for one in known), plans, InnerCalls(own, settle))

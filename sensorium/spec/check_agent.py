@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from sensorium.spec.calls import Called, kinds_of, way
+from sensorium.errors import AuthorError, Fault
+from sensorium.spec.calls import Called, calls_of_agent, kinds_of, way
 from sensorium.spec.catalogue import AgentEntry, Catalogue
 from sensorium.spec.nearest import meant
 
-__all__ = ["ToolFault", "check_agent"]
+__all__ = ["ToolFault", "callees_of_agent", "check_agent"]
 
 
 class ToolFault(NamedTuple):
@@ -41,6 +42,19 @@ def check_agent(entry: AgentEntry, catalogue: Catalogue, *, lost: Collection[str
         elif kinds and (trail := _way_back((kinds[0], callee), entry, catalogue)) is not None:
             found = f"agent {name!r} calls itself: {' → '.join((name, *trail))}"
             yield ToolFault(index, found, "take one of these names away")
+
+
+def callees_of_agent(entry: AgentEntry, catalogue: Catalogue) -> list[Called]:
+    """What an agent may call, as its file orders it.
+
+    Raises:
+        AuthorError: Its file names what is not there, what is several things, or what calls the agent itself.
+    """
+    path = str(entry.folder / "agent.yaml")
+    faults = [Fault(path, 0, 0, found, right) for _, found, right in check_agent(entry, catalogue)]
+    if faults:
+        raise AuthorError(faults)
+    return calls_of_agent(entry, catalogue)
 
 
 def _right(name: str, catalogue: Catalogue) -> str:
