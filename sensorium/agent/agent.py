@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sensorium.agent.asking import reply_to, silent, write
 from sensorium.agent.course import Chooser, Course, Intent
 from sensorium.agent.empty import is_empty
+from sensorium.agent.frontier import WRITTEN
 from sensorium.agent.plan import Plan
 from sensorium.agent.planning import Planning, Way
 from sensorium.agent.prompts import Prompts
@@ -25,7 +26,6 @@ __all__ = ["Agent"]
 
 _TOLD = (CallerError, ToolError, OperatorError, RefusedError)
 """Failures of a tool that the model is told of, and the agent goes on."""
-_WRITTEN = ("text", "number", "flag")
 _LEAST_HISTORY_CHARS = 500
 
 
@@ -69,7 +69,7 @@ class Agent:
         written = {
             port: kind
             for port, kind in signature.outputs.items()
-            if port != said and kind.kind in _WRITTEN and not kind.is_list
+            if port != said and kind.kind in WRITTEN and not kind.is_list
         }
         outputs: dict[str, Value] = dict.fromkeys(signature.outputs)
         answer = await self._answer(course) + self._reservation(course.calls)
@@ -176,7 +176,7 @@ def _made(calls: Sequence[Call], outputs: Mapping[str, Value], types: Mapping[st
     """For each output that nobody wrote, what the last call that made such a part gave."""
     found: dict[str, Value] = {}
     for port, kind in types.items():
-        if outputs[port] is not None or kind.kind in _WRITTEN:
+        if outputs[port] is not None or kind.kind in WRITTEN:
             continue
         for call in reversed(calls):
             fitting = [value for value in call.outputs.values() if not is_empty(value) and _is_kind(value, kind)]

@@ -11,11 +11,11 @@ from sensorium.parts import Value
 from sensorium.spec.ports import PortType
 from sensorium.spec.wires import Wire
 
-__all__ = ["Offer", "feeds", "is_written", "needs", "offer", "producers"]
+__all__ = ["WRITTEN", "Offer", "feeds", "is_written", "needs", "offer", "producers"]
 
 WRITTEN = ("text", "number", "flag")
 """Kinds that a model can write into a required port."""
-SHAPES = ("boxes", "points", "masks")
+_SHAPES = ("boxes", "points", "masks")
 """Kinds that say which part of a picture is meant. A tool that takes them, each optional, wants one of them."""
 
 
@@ -72,7 +72,7 @@ def needs(card: Card, hand: Hand) -> tuple[tuple[PortType, ...], ...]:
     missing: list[tuple[PortType, ...]] = [
         (kind,) for kind in ports if not kind.is_optional and not is_written(kind) and not _can_have(card, kind, hand)
     ]
-    shapes = tuple(kind for kind in ports if kind.kind in SHAPES)
+    shapes = tuple(kind for kind in ports if kind.kind in _SHAPES)
     if shapes and all(kind.is_optional and not _can_have(card, kind, hand) for kind in shapes):
         missing.append(shapes)
     return tuple(missing)
@@ -80,12 +80,12 @@ def needs(card: Card, hand: Hand) -> tuple[tuple[PortType, ...], ...]:
 
 def producers(group: tuple[PortType, ...], offers: Iterable[Offer]) -> list[Offer]:
     """The calls that make one of these types out of a part at hand."""
-    wanted = [_required(kind) for kind in group]
+    wanted = [kind.as_required() for kind in group]
     return [
         made
         for made in offers
         if made.inputs
-        and any(_required(kind).can_feed(want) for kind in made.card.signature.outputs.values() for want in wanted)
+        and any(kind.as_required().can_feed(want) for kind in made.card.signature.outputs.values() for want in wanted)
     ]
 
 
@@ -102,8 +102,4 @@ def _takes_from_hand(card: Card, kind: PortType) -> bool:
 
 
 def _can_have(card: Card, kind: PortType, hand: Hand) -> bool:
-    return hand.feed(_required(kind), givers=card.follows) is not None
-
-
-def _required(kind: PortType) -> PortType:
-    return PortType(kind.kind, kind.is_list, False, kind.space)
+    return hand.feed(kind.as_required(), givers=card.follows) is not None

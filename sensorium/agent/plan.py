@@ -76,7 +76,7 @@ class Plan:
             "sensorium": 1,
             "name": _NAME,
             "about": self.about,
-            "inputs": {port: str(_required(kind)) for port, kind in self.given.items() if port in used},
+            "inputs": {port: str(kind.as_required()) for port, kind in self.given.items() if port in used},
             "nodes": {step.node: {step.kind: step.callee, "with": dict(step.inputs)} for step in self.steps},
             "outputs": self._outputs({name.partition(".")[0] for name in used}),
         }
@@ -106,7 +106,3 @@ def _wires(values: Iterable[object]) -> Iterable[str]:
             yield from _wires(value)
         elif isinstance(value, str) and is_wire(value):
             yield value
-
-
-def _required(kind: PortType) -> PortType:
-    return replace(kind, is_optional=False)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from sensorium.agent.asking import reply_to
 from sensorium.evaluation.outline import Outline
 from sensorium.evaluation.planner import Planned
-from sensorium.evaluation.taskbench import BenchTool, Sample, TaskBench
+from sensorium.evaluation.taskbench import Sample, TaskBench
 from sensorium.model.contract import Ask, Message, Model
 
 __all__ = ["NaivePlanner"]
@@ -46,7 +46,7 @@ class NaivePlanner:
         return Planned(_outline(reply.text))
 
     def _ask(self, request: str) -> Ask:
-        tools = "\n".join(_line(tool) for tool in self.bench.tools.values())
+        tools = "\n".join(tool.line(tool.id) for tool in self.bench.tools.values())
         shown = [
             message
             for example in self.examples
@@ -55,11 +55,6 @@ class NaivePlanner:
         system = Message("system", _SYSTEM.replace("{tools}", tools))
         messages = (system, *shown, Message("user", request))
         return Ask(messages, max_tokens=_PLAN_TOKENS, schema=_schema(list(self.bench.tools)))
-
-
-def _line(tool: BenchTool) -> str:
-    ports = f" ({', '.join(tool.takes)} -> {', '.join(tool.gives)})" if tool.takes or tool.gives else ""
-    return f"- {tool.id}{ports}: {tool.about}"
 
 
 def _schema(names: list[str]) -> Mapping[str, Any]:

@@ -36,6 +36,11 @@ class BenchTool:
     gives: tuple[str, ...] = ()
     """Types of what comes out."""
 
+    def line(self, name: str) -> str:
+        """The tool under a name, as a model reads of it; types by the data's own names."""
+        ports = f" ({', '.join(self.takes)} -> {', '.join(self.gives)})" if self.takes or self.gives else ""
+        return f"- {name}{ports}: {self.about}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

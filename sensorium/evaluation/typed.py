@@ -90,10 +90,7 @@ class TypedPlanner:
         )
 
     def _line(self, tool: str) -> str:
-        """A tool as the model reads of it, types by the data's own names."""
-        told = self.bench.tools[tool]
-        ports = f" ({', '.join(told.takes)} -> {', '.join(told.gives)})" if told.takes or told.gives else ""
-        return f"- {self._cards.names[tool]}{ports}: {told.about}"
+        return self.bench.tools[tool].line(self._cards.names[tool])
 
     def _plan(self, example: Sample, script: Script) -> Filling:
         """The plan of an example, behind the words that a request is put in."""

@@ -73,6 +73,10 @@ class PortType:
         """The same, or nothing."""
         return PortType(self.kind, self.is_list, True, self.space)
 
+    def as_required(self) -> PortType:
+        """The same, and never nothing."""
+        return PortType(self.kind, self.is_list, False, self.space)
+
     def can_feed(self, taker: PortType) -> bool:
         """Whether a value of this type may go into a port of type `taker`.
 
