@@ -58,8 +58,10 @@ class Agent:
         Raises:
             ModelError: The model failed.
             CallerError: The request does not fit into the model's context, whatever is left out of the history.
+            OperatorError: The model is missing, or what a person answered cannot be read or written.
             RefusedError: A person refused the plan.
             PausedError: A call, or the plan, waits for a person.
+            AuthorError: What a person made of the plan has faults.
         """
         signature = self.spec.signature
         task = Task.of(signature, inputs, self.model.reads)

@@ -73,6 +73,9 @@ class Toolbox(Protocol):
         Raises:
             RefusedError: The person refused.
             PausedError: It waits for a person.
+            AuthorError: What the person made of it has faults; all of them.
+            CallerError: What the person gave is no text, or what is kept of the answer is damaged.
+            OperatorError: What was answered cannot be read or written.
         """
         ...
 

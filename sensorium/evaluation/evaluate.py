@@ -93,6 +93,7 @@ async def _plans(project: Project, wanted: Evaluation, see: Callable[[int, int],
 async def choose_first(project: Project, wanted: Evaluation, see: Callable[[int, int], None]) -> ChoicesMeasured:
     """What an agent chooses first for the requests of a file; see `evaluate`."""
     agents = project.catalogue.agents
+    project.raise_own_faults(wanted.agent)
     if wanted.agent not in agents:
         raise CallerError(f"there is no agent {wanted.agent!r}; {meant(wanted.agent, agents, 'agents here:')}")
     entry = agents[wanted.agent]

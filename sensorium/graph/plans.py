@@ -58,6 +58,8 @@ class RunPlans:
             RefusedError: The person refused.
             PausedError: It waits for a person.
             AuthorError: What the person made of it has faults; all of them.
+            CallerError: What the person gave is no text, or what is kept of the answer is damaged.
+            OperatorError: The database cannot be read or written.
         """
         shown = {_PLAN: Text(to_yaml(self._guarded(plan)))}
         answered = await approved(self.context, "the plan", _PLAN, shown, {_PLAN: PortType("text")})

@@ -35,7 +35,8 @@ async def think(
         shows_plan: Whether a person approves its plan before any of it is carried out.
 
     Raises:
-        AuthorError: The agent's file names what it cannot call, or too many agents work for each other.
+        AuthorError: The agent's file names what it cannot call, too many agents work for each other, or what a person
+            made of the plan has faults.
         ModelError: The model failed.
         CallerError: The request does not fit into the model's context, or a latent input has no text.
         OperatorError: The model is missing.

@@ -323,7 +323,7 @@ class Project:
     def _source(self, name: str) -> GraphSource:
         if name.endswith((".yaml", ".yml")):
             return survey_graph(Path(name))
-        self._raise_own_faults(name)
+        self.raise_own_faults(name)
         if name in self.catalogue.graphs:
             entry = self.catalogue.graphs[name]
             if entry.path is None:
@@ -337,8 +337,12 @@ class Project:
         hint = f"did you mean {near}? " if near else ""
         raise CallerError(f"there is no graph, tool or agent {name!r}; {hint}`sensorium list` shows what there is")
 
-    def _raise_own_faults(self, name: str) -> None:
-        """What is wrong with the file of a name: it is not unknown then, and no other of that name stands in for it."""
+    def raise_own_faults(self, name: str) -> None:
+        """Keeps a name whose file is wrong from being taken for unknown, or for another of that name.
+
+        Raises:
+            AuthorError: The file has faults; all of them.
+        """
         mine = [fault for fault in self.faults if Path(fault.path).stem == name or Path(fault.path).parent.name == name]
         if mine:
             raise AuthorError(mine)

@@ -156,6 +156,19 @@ def test_requests_are_measured(sensorium: Command, elsewhere: Path, tmp_path: Pa
     assert told["confusions"] == [{"right": "answer", "chosen": "speak", "requests": 1}]
 
 
+def test_an_agent_that_names_what_it_cannot_call_is_not_measured(
+    sensorium: Command, elsewhere: Path, tmp_path: Path
+) -> None:
+    there = project(tmp_path / "post", ["see"])
+    (there / "agents" / "guide").mkdir(parents=True)
+    (there / "agents" / "guide" / "agent.yaml").write_text("name: guide\nabout: Guides.\ntools: [see, sea]\n")
+    (there / "agents" / "guide" / "prompt.md").write_text("You guide.\n")
+    (elsewhere / "asked.tsv").write_text("request\ttool\nWhat is this?\tsee\n")
+    ended = sensorium("eval", "asked.tsv", "--agent", "guide", "--project", there)
+    assert ended.code == 2
+    assert "agent 'guide' names 'sea', which is no tool, agent or graph" in ended.err
+
+
 BAD = [
     (["missing.tsv"], 2, "missing.tsv: the file is not there"),
     (["asked.tsv", "--agent", "asistant"], 2, "there is no agent 'asistant'; did you mean 'assistant'"),
