@@ -13,6 +13,7 @@ from sensorium.errors import Fault
 from sensorium.evaluation.outline import Link, Outline
 from sensorium.evaluation.scoring import faults_of
 from sensorium.evaluation.taskbench import BenchTool, TaskBench
+from sensorium.spec.agent import ANSWER
 from sensorium.spec.catalogue import Catalogue, ToolEntry
 from sensorium.spec.check import check
 from sensorium.spec.graph import GraphSpec
@@ -74,9 +75,10 @@ class Cards:
 
 
 def port_name(kind: str) -> str:
-    """A port for a type of the data."""
+    """A port for a type of the data; another for each, whatever script it is written in."""
     plain = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
-    return plain if plain[:1].isalpha() else f"type_{plain}"
+    named = plain if kind.isascii() else f"{plain}_{hashlib.sha256(kind.encode()).hexdigest()[:8]}"
+    return named if named[:1].isalpha() else f"type_{named}"
 
 
 def port_type(kind: str) -> PortType:
@@ -90,7 +92,7 @@ def _names(tools: Iterable[str]) -> dict[str, str]:
     for tool in tools:
         plain = re.sub(r"[^A-Za-z0-9-]+", "_", tool).strip("_-")[:_NAME_CHARS]
         base = plain if plain[:1].isalpha() else f"tool_{plain}"
-        names[tool] = free_name(base, set(names.values()))
+        names[tool] = free_name(base, {ANSWER, *names.values()})
     return names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +72,9 @@ async def evaluate(project: Project, wanted: Evaluation, see: Callable[[int, int
         ModelError: The model failed.
         OperatorError: The model is missing, or the disk does not let something be read or written.
     """
-    if wanted.data.is_dir():
+    if wanted.out is not None:
+        _make(wanted.out)
+    if _is_folder(wanted.data):
         evaluated = await _plans(project, wanted, see)
     else:
         measured = await choose_first(project, wanted, see)
@@ -106,13 +109,25 @@ async def choose_first(project: Project, wanted: Evaluation, see: Callable[[int,
         return await measure_choices(wanted.data.name, wanted.agent, drawn, first, see)
 
 
-def _keep(out: Path, evaluated: Evaluated) -> None:
+def _is_folder(data: Path) -> bool:
+    """Whether it is one; what cannot be looked at is none, and is told when it is read."""
+    return os.path.isdir(data)
+
+
+def _make(out: Path) -> None:
+    """Makes the folder, before a model is asked what could not be kept."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise CallerError(f"{out} is a file, or lies below one; give a folder") from error
+    except OSError as error:
+        raise OperatorError(f"{out} cannot be made: {error.strerror}; give another") from error
+
+
+def _keep(out: Path, evaluated: Evaluated) -> None:
+    try:
         told = json.dumps(evaluated.record, ensure_ascii=False, indent=2)
         (out / "figures.json").write_text(f"{told}\n", encoding="utf-8")
         (out / "figures.md").write_text(f"{evaluated.markdown}\n", encoding="utf-8")
-    except FileExistsError as error:
-        raise CallerError(f"{out} is a file; give a folder") from error
     except OSError as error:
         raise OperatorError(f"{out} cannot be written: {error.strerror}; free some space, or give another") from error

@@ -89,12 +89,14 @@ class _Read(BaseModel):
 
 _Text = Annotated[str, Field(min_length=1, max_length=20_000, pattern=r"\S")]
 
+_Type = Annotated[str, Field(max_length=40)]
+
 
 class _Tool(_Read):
     id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
     desc: str = ""
-    takes: list[str] = Field(default_factory=list[str], validation_alias="input-type")
-    gives: list[str] = Field(default_factory=list[str], validation_alias="output-type")
+    takes: list[_Type] = Field(default_factory=list[str], validation_alias="input-type")
+    gives: list[_Type] = Field(default_factory=list[str], validation_alias="output-type")
 
 
 class _Link(_Read):

@@ -173,6 +173,10 @@ BAD = [
     (["missing.tsv"], 2, "missing.tsv: the file is not there"),
     (["asked.tsv", "--agent", "asistant"], 2, "there is no agent 'asistant'; did you mean 'assistant'"),
     (["asked.tsv"], 2, "asked.tsv:2:1: there is no tool 'sing' for the agent"),
+    (["asked.tsv", "--out", "asked.tsv"], 2, "asked.tsv is a file, or lies below one; give a folder"),
+    (["asked.tsv", "--out", "asked.tsv/here"], 2, "is a file, or lies below one; give a folder"),
+    (["a" * 300], 5, "cannot be read: File name too long"),
+    (["/dev/zero"], 2, "/dev/zero: the file has more than"),
     (["."], 2, "tool_desc.json: the file is not there"),
     (["asked.tsv", "--limit", "0"], 2, "--limit"),
 ]

@@ -220,15 +220,33 @@ async def test_figures_read_as_a_table_and_as_json(bench: TaskBench) -> None:
 
 
 def test_names_of_tools_are_legal_unlike_and_lead_back(tmp_path: Path) -> None:
-    named = ["Read it", "Read_it", "3D view", "…", "x" * 90]
+    named = ["Read it", "Read_it", "3D view", "…", "x" * 90, "answer"]
     tools = [{"id": name, "desc": ""} for name in named]
     asked = [{**SAMPLES[0], "task_nodes": [{"task": "3D view"}]}]
     cards = Cards.of(read_taskbench(write_bench(tmp_path, tools=tools, samples=asked, links=None)))
-    assert [card.name for card in cards.cards] == ["Read_it", "Read_it-2", "tool_3D_view", "tool_", "x" * 60]
+    assert [card.name for card in cards.cards] == [
+        "Read_it",
+        "Read_it-2",
+        "tool_3D_view",
+        "tool_",
+        "x" * 60,
+        "answer-2",
+    ]
     plan = GraphSpec.model_validate(
         {"sensorium": 1, "name": "plan", "nodes": {"a": {"tool": "Read_it-2"}}, "outputs": {"result": "$a.result"}}
     )
     assert cards.outline(plan).tools == ("Read_it",)
+
+
+async def test_types_in_another_script_are_told_apart(tmp_path: Path) -> None:
+    tools = [
+        {"id": "画", "desc": "", "input-type": ["text"], "output-type": ["图像"]},
+        {"id": "听", "desc": "", "input-type": ["音频"], "output-type": ["text"]},
+    ]
+    asked = [{**SAMPLES[0], "task_nodes": [{"task": "画"}]}]
+    bench = read_taskbench(write_bench(tmp_path, tools=tools, samples=asked, links=None))
+    drawn, heard = (card.signature for card in Cards.of(bench).cards)
+    assert not any(kind.can_feed(port) for kind in drawn.outputs.values() for port in heard.inputs.values())
 
 
 NAMED = [

@@ -99,6 +99,7 @@ BAD_TOOLS: list[tuple[str, Any, str]] = [
     ("tool_desc.json", {"tools": []}, "tool_desc.json: there is no list 'nodes'"),
     ("tool_desc.json", [1], "tool_desc.json: there is no list 'nodes'"),
     ("tool_desc.json", {"nodes": [*TOOLS, TOOLS[1]]}, "tool_desc.json: tool 'Letter Reader' stands there twice"),
+    ("tool_desc.json", {"nodes": [{"id": "x", "input-type": ["t" * 300]}]}, "input-type.0: string should have at most"),
     ("tool_desc.json", {"nodes": [{"desc": "x"}]}, r"tool_desc.json: nodes\[0\].id: field required"),
     (
         "graph_desc.json",
