@@ -219,6 +219,11 @@ class _Heard:
 
 def _entries(turn: Turn) -> Iterator[dict[str, Any]]:
     """The two messages of a turn as an agent reads its history; what tools gave was told with the request."""
-    gave = {"gave": [list(pair) for pair in turn.gave]} if turn.gave else {}
+    gave = {"gave": [[source, _plain(text)] for source, text in turn.gave]} if turn.gave else {}
     yield {"role": "user", "text": turn.request, **gave}
-    yield {"role": "assistant", "text": turn.answer}
+    yield {"role": "assistant", "text": _plain(turn.answer)}
+
+
+def _plain(text: str) -> str:
+    """A text of a model or a tool, which may hold a NUL; what is admitted as an input holds none."""
+    return text.replace("\0", "\ufffd")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,41 @@ def brief(turns: list[Turn]) -> list[tuple[str, str, str]]:
 def history_of(model: ScriptedModel) -> list[str]:
     """What the model was told of earlier turns when it answered last."""
     return [message.content for message in model.asked[-1].messages[1:-1]]
+
+
+SAY = """
+class Say:
+    def setup(self, checkpoints, device): ...
+    def run(self, batch):
+        if "loudly" in batch[0]["text"]:
+            raise ValueError("too\\0loud")
+        return [{"said": "a\\0b"} for call in batch]
+    def close(self): ...
+"""
+
+
+@pytest.mark.parametrize("text", ["softly", "loudly"])
+async def test_a_nul_that_was_said_or_given_ends_no_conversation(tmp_path: Path, text: str) -> None:
+    scratch = Scratch(tmp_path)
+    scratch.tool("say", SAY, inputs={"text": "text"}, outputs={"said": "text"})
+    scratch.agent(
+        "helper",
+        tools=["say"],
+        inputs={"request": "text", "image": "image?", "history": "data?"},
+        outputs={"answer": "text", "image": "image?", "masks": "masks?"},
+    )
+
+    def answer(ask: Ask) -> str:
+        if ask.choices is None:
+            return json.dumps({"text": text}) if ask.schema else "He\0llo."
+        return "say" if ask.messages[-1].content.count("say") == 0 else "answer"
+
+    model = scratch.scripted("central", answer)
+    talk = conversation(scratch)
+    assert (await talk.turn("Speak", RunOptions())).status == "done"
+    assert (await talk.turn("Speak again", RunOptions())).status == "done"
+    assert "\0" not in "".join(history_of(model))
+    await scratch.close()
 
 
 async def test_what_was_attached_stays_callable_in_another_process(tmp_path: Path) -> None:
