@@ -20,7 +20,7 @@ from sensorium.cli.watch import Watcher
 from sensorium.errors import SensoriumError
 from sensorium.graph import Result, RunOptions
 from sensorium.project import Project
-from sensorium.project.plan_file import save_plan
+from sensorium.project.plan_file import require_new, save_plan
 
 __all__ = ["Request", "Showing", "run_and_show", "run_request", "telling_why_not"]
 
@@ -63,6 +63,8 @@ def run_request(request: Request) -> int:
         SensoriumError: The run could not begin.
     """
     with telling_why_not(request.graph, json=request.showing.json):
+        if request.showing.plan is not None:
+            require_new(request.showing.plan)
         door = Project.find(request.project, profile=request.profile, offline=request.offline)
         chosen = door.graph(request.graph)
         given = read_given(chosen.inputs, request.pairs, door.store)
