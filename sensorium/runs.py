@@ -90,6 +90,8 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     seed: int | None = None
     fresh: bool = False
+    shows_plans: bool = False
+    """Whether a person approves plans before they are carried out."""
     version: str
     """Of Sensorium."""
     identities: dict[str, str]

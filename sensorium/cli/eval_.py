@@ -26,7 +26,8 @@ def eval_(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER|FILE.tsv", help="Plans: a folder as of TaskBench. First tools: lines of request, tab, tool."
+            metavar="FOLDER|FILE.tsv",
+            help="Plans: a folder as of TaskBench. First tools: a header, then lines of request, tab, tool.",
         ),
     ],
     way: Annotated[

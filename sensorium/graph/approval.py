@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -26,7 +26,13 @@ _WORDS = PortType("text")
 
 
 async def approved(
-    context: CallContext, what: str, callee: str, inputs: Mapping[str, Value], types: Mapping[str, PortType]
+    context: CallContext,
+    what: str,
+    callee: str,
+    inputs: Mapping[str, Value],
+    types: Mapping[str, PortType],
+    *,
+    check: Callable[[Mapping[str, Value]], object] | None = None,
 ) -> dict[str, Value]:
     """The inputs of a call that a person approved: those of the question, or what the person gave instead.
 
@@ -38,6 +44,7 @@ async def approved(
         callee: `tool send`, `agent assistant` or `graph publish`.
         inputs: What it would be called with.
         types: The inputs that a person may change.
+        check: Raises where what the person approves cannot be; the question then stays open.
 
     Raises:
         PausedError: Nobody can be asked now; the question is written down.
@@ -50,7 +57,7 @@ async def approved(
     asked = await context.services.runs.asked(context.lineage.chain(context.node), question)
     if asked is None or asked.verdict is None:
         new = AskedQuestion(context.run, question, context.node, callee, encode_values(dict(inputs)), time.time())
-        asked = await _answered(context, new, inputs, types)
+        asked = await _answered(context, new, inputs, types, check)
     if asked.verdict == "refused":
         raise RefusedError(f"a person refused {what}" + (f": {asked.why}" if asked.why else ""))
     return {**inputs, **_changed(asked, context)}
@@ -77,7 +84,11 @@ def _changed(asked: AskedQuestion, context: CallContext) -> dict[str, Value]:
 
 
 async def _answered(
-    context: CallContext, asked: AskedQuestion, inputs: Mapping[str, Value], types: Mapping[str, PortType]
+    context: CallContext,
+    asked: AskedQuestion,
+    inputs: Mapping[str, Value],
+    types: Mapping[str, PortType],
+    check: Callable[[Mapping[str, Value]], object] | None,
 ) -> AskedQuestion:
     """A question that is written down, with what the person says, which is written down too."""
     runs, callee = context.services.runs, asked.callee
@@ -91,6 +102,8 @@ async def _answered(
     verdict = await _verdict(context.approver, Question(context.run, context.node, callee, inputs, types))
     admission = Admission(context.services.store)
     given = admit_changes(admission, verdict.inputs, types)
+    if check is not None and verdict.is_approved and given:
+        check({**inputs, **given})
     changed = encode_values(given) if given else None
     why = str(admission.admit(verdict.why, _WORDS, name="why"))
     await runs.answer(context.run, asked.question, is_approved=verdict.is_approved, why=why, changed=changed)

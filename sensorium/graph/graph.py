@@ -141,7 +141,10 @@ class Graph:
             record = require_resumable(self._record(run))
             beginning = record.beginning()
             inputs = await self._admitted(recorded_inputs(record, services.store))
-            how = replace(options, run=record.run, seed=beginning.seed, fresh=beginning.fresh)
+            shows_plans = options.shows_plans or beginning.shows_plans
+            how = replace(
+                options, run=record.run, seed=beginning.seed, fresh=beginning.fresh, shows_plans=shows_plans
+            )
             return await carry_out_run(self.checked, inputs, services, how, must_go_on=True)
 
     def fork(self, run: str, node: str, *, options: RunOptions = _PLAIN) -> Result:
@@ -173,7 +176,7 @@ class Graph:
             inputs = await self._admitted(recorded_inputs(record, services.store))
             seed = beginning.seed if options.seed is None else options.seed
             begun = msgspec.structs.replace(beginning, parent=record.run, forked=tuple(sorted(forked)))
-            how = replace(options, seed=seed, fresh=True)
+            how = replace(options, seed=seed, fresh=True, shows_plans=options.shows_plans or beginning.shows_plans)
             return await carry_out_run(self.checked, inputs, services, how, fork=begun)
 
     def _record(self, run: str) -> RunRecord:

@@ -23,9 +23,11 @@ from sensorium.spec.ports import PortType
 from sensorium.spec.read import GraphSource, parse_graph
 from sensorium.spec.write import to_yaml
 
-__all__ = ["RunPlans"]
+__all__ = ["PLAN", "PLAN_TYPES", "RunPlans"]
 
-_PLAN = "plan"
+PLAN = "plan"
+"""What a person is asked about who approves a plan, and the input that holds its text."""
+PLAN_TYPES = {PLAN: PortType("text")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class RunPlans:
             CallerError: What the person gave is no text, or what is kept of the answer is damaged.
             OperatorError: The database cannot be read or written.
         """
-        shown = {_PLAN: Text(to_yaml(self._guarded(plan)))}
-        answered = await approved(self.context, "the plan", _PLAN, shown, {_PLAN: PortType("text")})
-        if answered == shown:
-            return plan
-        changed = parse_graph(str(answered[_PLAN])).spec
+        shown = {PLAN: Text(to_yaml(self._guarded(plan)))}
+        answered = await approved(self.context, "the plan", PLAN, shown, PLAN_TYPES, check=self._changed)
+        return plan if answered == shown else self._changed(answered)
+
+    def _changed(self, answered: Mapping[str, Value]) -> GraphSpec:
+        changed = parse_graph(str(answered[PLAN])).spec
         if faults := self.check(changed):
             raise AuthorError(faults)
         return changed

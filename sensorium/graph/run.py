@@ -140,6 +140,7 @@ class _Run:
             profile=self.services.profile_name,
             seed=lineage.seed,
             fresh=self.options.fresh,
+            shows_plans=self.options.shows_plans,
             version=sensorium.__version__,
             identities=identities,
             parent=None if lineage.parent is None else lineage.parent.run,

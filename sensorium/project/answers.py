@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sensorium.admit import Admission
 from sensorium.errors import CallerError
 from sensorium.graph.approval import admit_changes
+from sensorium.graph.plans import PLAN, PLAN_TYPES
 from sensorium.graph.record import read_values
 from sensorium.parts import Value, encode_values
 from sensorium.project.project import Project
@@ -75,6 +76,8 @@ def _chosen(asked: Sequence[AskedQuestion], record: RunRecord, nodes: Sequence[s
 
 def _types(inputs: Mapping[str, Value], called: str, callees: Callees) -> Mapping[str, PortType]:
     """The inputs that a person may change: none of a call that is asked for a whole list."""
+    if called == PLAN:
+        return PLAN_TYPES
     if any(name.startswith("$") for name in inputs):
         return {}
     kind, _, name = called.partition(" ")

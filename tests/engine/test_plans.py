@@ -141,6 +141,28 @@ async def test_a_plan_that_nobody_can_be_asked_about_waits_and_goes_on_later(pro
     assert len(model.asked) == 2, "the plan is that of before"
 
 
+async def test_a_run_that_shows_its_plan_does_so_when_it_goes_on(project: Scratch) -> None:
+    seen = Seen()
+    graph, _ = planner(project, [plan_of(LOOK, MARK), "Marked."])
+    options = RunOptions(on_event=seen, raise_on_failure=False, shows_plans=True)
+    waiting = await graph.arun(request="Mark the cups", options=options)
+    again = await graph.aresume(waiting.run, options=RunOptions(on_event=seen, raise_on_failure=False))
+    assert (waiting.status, again.status, seen.called) == ("paused", "paused", [])
+    no = RunOptions(on_event=seen, approver=Clerk(lambda _: Verdict(False)), raise_on_failure=False)
+    assert (await graph.aresume(waiting.run, options=no)).status == "refused"
+    assert seen.called == []
+
+
+async def test_a_plan_that_a_person_spoilt_is_not_the_answer(project: Scratch) -> None:
+    spoilt = Clerk(lambda _: Verdict(True, inputs={"plan": "nodes: {}"}))
+    graph, _ = planner(project, [plan_of(LOOK), "Done."])
+    options = RunOptions(approver=spoilt, shows_plans=True, raise_on_failure=False)
+    failed = await graph.arun(request="Look", options=options)
+    assert failed.error is not None
+    assert failed.error.kind == "author"
+    assert str((await graph.aresume(failed.run, options=RunOptions(approver=Clerk()))).answer) == "Done."
+
+
 async def test_a_refused_plan_ends_the_run_and_calls_nothing(project: Scratch) -> None:
     seen, clerk = Seen(), Clerk(lambda _: Verdict(False, "too dear"))
     graph, _ = planner(project, [plan_of(LOOK)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ PHRASE = {
     "required": ["phrase"],
     "additionalProperties": False,
 }
-NOTHING = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 OFFERS = (CallOffer("find", "Finds a thing.", PHRASE), CallOffer("answer", "Answers.", NOTHING))
 ASK = Ask((Message("user", "Where is the cup?"),), calls=OFFERS)
 
