@@ -142,9 +142,7 @@ class Graph:
             beginning = record.beginning()
             inputs = await self._admitted(recorded_inputs(record, services.store))
             shows_plans = options.shows_plans or beginning.shows_plans
-            how = replace(
-                options, run=record.run, seed=beginning.seed, fresh=beginning.fresh, shows_plans=shows_plans
-            )
+            how = replace(options, run=record.run, seed=beginning.seed, fresh=beginning.fresh, shows_plans=shows_plans)
             return await carry_out_run(self.checked, inputs, services, how, must_go_on=True)
 
     def fork(self, run: str, node: str, *, options: RunOptions = _PLAIN) -> Result:
