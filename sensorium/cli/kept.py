@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -113,8 +114,8 @@ def _questions(details: RunDetails) -> Iterator[str]:
     for question in details.questions:
         yield f"asked    {question.node}: {question.callee} with"
         given = {name: value for name, value in question.inputs.items() if value is not None}
-        yield from (f"           {name}: {words_of(value)}" for name, value in given.items())
-        yield from (f"           {name}, changed to: {words_of(value)}" for name, value in question.changed.items())
+        yield from (_indented(f"{name}: {words_of(value)}") for name, value in given.items())
+        yield from (_indented(f"{name}, changed to: {words_of(value)}") for name, value in question.changed.items())
         why = f": {question.why}" if question.why else ""
         yield f"         {question.verdict or 'nobody has answered'}{why}"
 
@@ -157,3 +158,8 @@ def _moment(seconds: float) -> datetime | None:
         return datetime.fromtimestamp(seconds, tz=UTC).astimezone()
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def _indented(text: str) -> str:
+    """Text of any number of lines, beside what it belongs to."""
+    return textwrap.indent(text, " " * 11)
