@@ -29,7 +29,8 @@ async def test_tools_are_offered_and_the_call_is_one_object() -> None:
         said = await heard(model, ASK)
     assert said[0] == Piece('{"name": "find", "arguments": {"phrase": "cup"}}')
     (sent,) = server.asked
-    assert sent.body["tool_choice"] == "required"
+    assert sent.body["tool_choice"] == "none"
+    assert sent.body["structured_outputs"]["json"]["anyOf"][0]["properties"]["name"] == {"enum": ["find"]}
     assert [tool["function"]["name"] for tool in sent.body["tools"]] == ["find", "answer"]
     assert sent.body["tools"][0]["function"]["parameters"] == PHRASE
     assert '"name": "find"' in model.prompt(ASK)

@@ -60,7 +60,7 @@ class _Chunk(msgspec.Struct):
 
 
 class Reading:
-    """A reply as it comes. Where it was to be a call it comes whole in the end, and nothing before.
+    """A reply as it comes. A call that a server tells of as one comes whole in the end, and nothing before.
 
     Args:
         ask: What was asked for.

@@ -48,8 +48,10 @@ def body_of(ask: Ask, *, served: str, most_tokens: int | None, form: EmbedsForm 
         body["structured_outputs"] = {"json": dict(ask.schema)}
     if ask.calls is not None:
         body["tools"] = tools_of(ask)
-        body["tool_choice"] = "required"
-        body["parallel_tool_calls"] = False
+        # The chat template tells of the tools all the same. A call that is required would be held by tags that the
+        # backend `guidance` does not know, so it is held as any JSON is.
+        body["tool_choice"] = "none"
+        body["structured_outputs"] = {"json": dict(ask.form or {})}
     return body
 
 

@@ -132,8 +132,6 @@ def _flags(setting: ModelSetting, *, is_cpu: bool) -> dict[str, Any]:
         "generation-config": "vllm",  # else a checkpoint's own sampling settings come in where a request has none
         # As for the other backends: small models get lost in blank lines between tokens of JSON.
         "structured-outputs-config": json.dumps({"backend": "guidance", "disable_any_whitespace": True}),
-        "enable-auto-tool-choice": True,  # without both, a tool call that is required is held to nothing
-        "tool-call-parser": "hermes",
         "disable-uvicorn-access-log": True,
         **({"enforce-eager": True} if is_cpu else {}),
     }
