@@ -17,7 +17,7 @@ from sensorium.errors import ModelError
 from sensorium.model.contract import Model
 from sensorium.parts import Flag, Number, Text, Value, values_digest
 from sensorium.spec.agent import ANSWER
-from sensorium.spec.wires import NodeWire, is_wire, parse_wire
+from sensorium.spec.wires import NodeWire
 
 __all__ = ["Chooser", "Course", "Intent"]
 
@@ -54,6 +54,8 @@ class Course:
     goal: str = ""
     """The tool that the last calls lead up to."""
     notes: list[str] = field(default_factory=list[str])
+    promised: set[str] = field(default_factory=set[str])
+    """Texts that planned calls are going to give, by the wires that bring them."""
 
     def begin(self, intent: Intent) -> None:
         """A call is being made."""
@@ -77,19 +79,10 @@ class Course:
         """What it is going to give counts as at hand. A text that it will give is known by the wire that brings it."""
         outputs = intent.card.signature.outputs
         texts = {port: Text(str(NodeWire(intent.node, port))) for port, kind in outputs.items() if kind.kind == "text"}
+        self.promised.update(text.value for text in texts.values())
         self.calls.append(Call(intent.card.name, texts))
         self.plan = self.plan.with_step(intent.step)
         self.task = replace(self.task, hand=self.task.hand.planned(intent.node, intent.card.name, outputs))
-
-    def knows(self, wire: str) -> bool:
-        """Whether a text is a wire from something that is planned."""
-        try:
-            found = parse_wire(wire) if is_wire(wire) else None
-        except ValueError:
-            return False
-        return isinstance(found, NodeWire) and any(
-            found.node == step.node and found.port in step.outputs for step in self.plan.steps
-        )
 
 
 class _Wanted(NamedTuple):
@@ -224,7 +217,7 @@ class Chooser:
 def _written(value: Value, course: Course) -> object:
     """What a model wrote, as a graph file has it. A text that names a planned one is the wire that brings it."""
     match value:
-        case Text(text) if course.knows(text):
+        case Text(text) if text in course.promised:
             return text
         case Text(inner) | Flag(inner) | Number(inner):
             return escaped(inner)

@@ -281,6 +281,13 @@ async def test_a_call_that_was_not_offered_is_none(project: Scratch, said: str) 
     assert seen.called == []
 
 
+async def test_a_text_that_looks_like_a_wire_is_text_once_calls_are_made_one_by_one(project: Scratch) -> None:
+    replies = ["look", '{"phrase": "cups"}', "look", '{"phrase": "$look.said"}', "answer", "There."]
+    graph, _ = planner(project, replies, way="steps")
+    result = await graph.arun(request="Look twice")
+    assert parse_graph(result.plans["think"]).spec.nodes["look-2"].with_ == {"phrase": "$$look.said"}
+
+
 async def test_a_planned_text_is_handed_on_by_its_wire(project: Scratch) -> None:
     replies = ["look", '{"phrase": "cups"}', "send", '{"text": "$look.said"}', "answer", "Sent."]
     clerk = Clerk()
