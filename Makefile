@@ -44,15 +44,13 @@ models: env
 	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers
 	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
 
-# A server has both cores to itself, and its tests share it.
-vllm: env
+vllm: env  # a server has both cores to itself, and its tests share it
 	sensorium models pull vllm qwen2.5-coder-0.5b-transformers smollm2-135m-transformers
 	pytest -q -m vllm tests
 
 test: lint fast slow models vllm
 
-# planning.py wants data, by path
-bench: weights
+bench: weights  # but planning.py, which wants data by path
 	@failed=0; for file in $(filter-out benchmarks/report.py benchmarks/planning.py,$(wildcard benchmarks/*.py)); do \
 	    echo "== $$file"; python $$file || failed=1; done; exit $$failed
 
