@@ -26,7 +26,7 @@ from pydantic import AfterValidator, Field
 
 from sensorium.errors import AuthorError, CallerError, Fault
 from sensorium.latent.bridge_weights import read_weights, weights_digest
-from sensorium.spec.declared import Declared, Name
+from sensorium.spec.declared import CheckpointName, Declared
 from sensorium.spec.validation import validate
 from sensorium.spec.yaml import load_file
 
@@ -55,7 +55,7 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 class Sender(Declared):
     """Where a bridge reads."""
 
-    model: Name
+    model: CheckpointName
     """The checkpoint that was read in training, for people: the digest decides."""
     weights: Digest
     """Identity of the sender's weights and tokenizer."""
@@ -67,7 +67,7 @@ class Sender(Declared):
 class Receiver(Declared):
     """Whose input embeddings a bridge gives."""
 
-    model: Name
+    model: CheckpointName
     weights: Digest
     width: Width
 
@@ -90,7 +90,7 @@ class BridgeSpec(Declared):
     """A bridge's `bridge.yaml`."""
 
     sensorium: Literal[1]
-    name: Name
+    name: CheckpointName
     about: Annotated[str, Field(min_length=1, max_length=2000)]
     sender: Annotated[Sender, Field(alias="from")]
     receiver: Annotated[Receiver, Field(alias="to")]
