@@ -24,7 +24,7 @@ __all__ = ["end_to_end"]
 Decode: TypeAlias = Callable[[list[int]], str]
 
 _TEXTS = 8
-_LENGTHS = (16, 32, 48, 64)
+_LENGTHS = (16, 24, 32, 48)
 _WARM_STEPS = 10
 _REPEATS = 0.75
 """Share of texts that are to be said again."""

@@ -146,7 +146,11 @@ def _yaml() -> YAML:
 
 
 def _stages(job: TrainingJob, stage: str) -> list[str]:
-    target = "embeddings of the same characters" if job.stride == 1 else "the sum of the group's embeddings"
+    target = (
+        "embeddings of the same characters"
+        if job.stride == 1
+        else "sum of the group's embeddings, each at half the weight of the one before"
+    )
     stages = [f"squared error to the receiver's {target}"]
     if job.stride == 1:
         stages[0] += ", and cross-entropy among them"
