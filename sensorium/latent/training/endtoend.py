@@ -53,8 +53,8 @@ def end_to_end(keeper: Keeper, bridge: BridgeMap, states: States, receiving: Rec
         optimiser.step()
         keeper.step += 1
         keeper.positions += len(picked) * length
-        keeper.tell(share, float(loss), task.name)
-        keeper.curve.append({"step": keeper.step, "cpu_minutes": keeper.cpu_minutes, task.name: float(loss)})
+        keeper.tell(share, loss.item(), task.name)
+        keeper.curve.append({"step": keeper.step, "cpu_minutes": keeper.cpu_minutes, task.name: loss.item()})
         keeper.save(bridge, optimiser)
 
 
