@@ -12,11 +12,13 @@ from typing import cast
 
 import msgspec
 
-from sensorium.errors import ModelError, SensoriumError
+from sensorium.errors import LatentError, ModelError, SensoriumError
 from sensorium.events import ModelAsked, NodeProgress, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
-from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Preparing, Reply
-from sensorium.parts import Data, Text, Value, encode_values
+from sensorium.latent.sealing import Sealer
+from sensorium.latent.spaces import CONTEXT, End
+from sensorium.model.contract import Ask, Holder, Message, Model, ModelEvent, Piece, Preparing, Reply
+from sensorium.parts import Data, Latent, Text, Value, encode_values
 
 __all__ = ["RunModel"]
 
@@ -33,6 +35,30 @@ class RunModel:
     model: Model
     role: str
     """Role of the profile, for whoever watches."""
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals what crosses."""
+        return Sealer(self.context.services.store, self.context.services.home)
+
+    async def of(self, role: str) -> RunModel:
+        """The model of another role.
+
+        Raises:
+            OperatorError: The profile names none, or its checkpoint is missing.
+        """
+        return self if role == self.role else RunModel(self.context, await self.context.services.model(role), role)
+
+    async def end(self) -> End | None:
+        """Who the model is on a latent wire; None where it takes no latents.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        if not isinstance(self.model, Holder):
+            return None
+        async with self.context.gate:
+            return await self.model.end()
 
     @property
     def identity(self) -> str:
@@ -116,12 +142,74 @@ class RunModel:
     async def close(self) -> None:
         """The model belongs to the project; nothing is let go of here."""
 
-    def _key(self, ask: Ask) -> str:
+    async def hold(self, ask: Ask, thoughts: int) -> Latent:
+        """What the model holds when it has read the messages of an ask, and thought; its twin is what it read.
+
+        A model that hands on nothing but text is asked to write what it thinks, and the text stands in for the rest.
+
+        Raises:
+            ModelError: The model failed.
+            CallerError: The messages do not fit into its context; `LatentError` where a latent is none that it takes.
+        """
+        read = "\n\n".join(filter(None, map(_text_of, ask.messages)))
+        if not isinstance(self.model, Holder):
+            written = [event.text async for event in self.ask(ask) if isinstance(event, Reply)] if thoughts else []
+            return self._as_text("\n\n".join((read, *written)))
+        context, began_s, key = self.context, perf_counter(), self._key(ask, f"holds after {thoughts} thoughts")
+        context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
+        async with context.services.results.flight(key):
+            outputs = await kept(context, key)
+            context.tally.count(is_kept=outputs is not None)
+            if outputs is None:
+                async with context.gate:
+                    held = await self.model.hold(ask.messages, thoughts=thoughts)
+                told = msgspec.structs.replace(held.context, twin=read, made_by=self.role)
+                outputs = {"context": told, "usage": Data(msgspec.to_builtins(held.usage))}
+                data = encode_values(outputs)
+                await context.services.results.keep(key, data, run=context.run, node=context.node)
+                self._tell(ask, Reply("", held.usage, "stop"), perf_counter() - began_s)
+        latent = outputs["context"]
+        assert isinstance(latent, Latent), "only contexts are kept under such a key"
+        return latent
+
+    async def give(self, latent: Latent, space: str) -> Latent:
+        """The sealed frame of what a context comes to in a space; see `Holder.give`.
+
+        Raises:
+            ModelError: The model failed.
+            LatentError: The context is another model's, or this one gives none.
+        """
+        if not isinstance(self.model, Holder):
+            raise LatentError(f"the language model of role {self.role} hands on text alone")
+        context = self.context
+        key = call_key(context, f"model {self.identity} gives {space}", {"context": latent}, shared=True)
+        async with context.services.results.flight(key):
+            outputs = await kept(context, key)
+            if outputs is None:
+                async with context.gate:
+                    outputs = {"frame": await self.model.give(latent, space)}
+                data = encode_values(outputs)
+                await context.services.results.keep(key, data, run=context.run, node=context.node)
+        frame = outputs["frame"]
+        assert isinstance(frame, Latent), "only frames are kept under such a key"
+        return frame
+
+    def _as_text(self, text: str) -> Latent:
+        data = text.encode("utf-8", "replace")
+        blob = self.context.services.store.put(data, "text/plain")
+        return Latent(CONTEXT, self.identity, (len(data),), "uint8", blob, twin=text, made_by=self.role)
+
+    def _key(self, ask: Ask, what: str = "") -> str:
         shared = ask.temperature == 0 or ask.seed is not None
         words = dataclasses.replace(ask, messages=tuple(dataclasses.replace(each, parts=()) for each in ask.messages))
         asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(words).decode())}
         asked |= {f"message {number}": each.parts for number, each in enumerate(ask.messages) if each.parts}
-        return call_key(self.context, f"model {self.identity}", asked, shared=shared)
+        return call_key(self.context, f"model {self.identity} {what}".rstrip(), asked, shared=shared)
+
+
+def _text_of(message: Message) -> str:
+    twins = [part.twin for part in message.parts if isinstance(part, Latent) and part.twin]
+    return "\n\n".join((*twins, message.content))
 
 
 async def _again(reply: Reply) -> AsyncGenerator[ModelEvent, None]:

@@ -317,6 +317,7 @@ def _environment(home: Path, binding: Binding) -> dict[str, str]:
         env["PYTHONPATH"] = str(staged_engine(home))
     env["PYTHONUNBUFFERED"] = "1"
     env["HF_HUB_OFFLINE"] = "1"
+    env["SENSORIUM_HOME"] = str(home)  # where the key of sealed frames lies
     env["TOKENIZERS_PARALLELISM"] = "false"
     env.setdefault("OMP_NUM_THREADS", str(_num_cores()))
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread that waits by spinning takes a core from another worker

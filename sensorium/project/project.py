@@ -15,6 +15,7 @@ from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
+from sensorium.latent.sealing import Sealer
 from sensorium.model import open_attached, open_model
 from sensorium.model.contract import Model
 from sensorium.model.scripted import ScriptedModel
@@ -240,6 +241,7 @@ class Project:
             setup_s=limits.setup_s or _SETUP_S,
             call_s=call_s,
             python=self._model_python(setting),
+            sealer=Sealer(self.store, self.home),
         )
 
     def _model_python(self, setting: ModelSetting) -> Path | None:

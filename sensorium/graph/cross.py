@@ -1,0 +1,194 @@
+"""How latents come to a language model in a run: a way is settled and made ready; where it fails, the next is taken."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from sensorium.errors import CallerError, LatentError, ModelError, OperatorError
+from sensorium.events import WireCrossed
+from sensorium.graph.ask import RunModel
+from sensorium.latent.negotiation import Ladder, Sent, Step, negotiate
+from sensorium.latent.recipe import ROW, num_positions, num_thoughts
+from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
+from sensorium.model.contract import Ask, ModelEvent
+from sensorium.parts import Latent, Value
+from sensorium.spec.graph import WireSpec
+
+__all__ = ["CrossedModel", "Wires", "settle_wires"]
+
+_FAILURES = (LatentError, ModelError, OperatorError)
+"""After which another way is tried."""
+_SPACES = {"kv": KV, "embeds": EMBEDS}
+
+
+@dataclass(slots=True)
+class _Wire:
+    latent: Latent
+    """As it came to the node."""
+    ladder: Ladder
+    """What may be taken, the way that is taken first."""
+    ready: Latent
+    """As it goes to the model."""
+
+
+@dataclass(slots=True)
+class Wires:
+    """The latents that go into an agent at work."""
+
+    model: RunModel
+    """Who reads them."""
+    reader: End | None
+    """The same, as it was loaded; None for one that takes no latents."""
+    by_port: dict[str, _Wire] = field(default_factory=dict[str, _Wire])
+
+    def inputs(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """The inputs, with the latents as they go to the model."""
+        return {**inputs, **{port: wire.ready for port, wire in self.by_port.items()}}
+
+    def ready(self, latent: Latent) -> Latent:
+        """A latent as it goes to the model now."""
+        found = (wire.ready for wire in self.by_port.values() if wire.latent.blob == latent.blob)
+        return next(found, latent)
+
+    async def settle(self, port: str, latent: Latent, ladder: Ladder) -> None:
+        """Takes the best way that can be made ready.
+
+        Raises:
+            CallerError: None can.
+        """
+        self.by_port[port] = wire = _Wire(latent, ladder, latent)
+        while wire.ladder.steps:
+            step = wire.ladder.steps[0]
+            try:
+                wire.ready = await self._made_ready(latent, step)
+            except _FAILURES as error:
+                wire.ladder = wire.ladder.below(step, str(error))
+                continue
+            self._tell(port, step, wire.ready)
+            return
+        reasons = "; ".join(f"{rung}: {why}" for rung, why in wire.ladder.refused)
+        raise CallerError(
+            f"input {port}: no way is left by which the latent of {latent.space} can be read ({reasons}); allow text in "
+            "the wire's rungs, or serve both ends by the same model"
+        )
+
+    async def fall(self, why: str) -> bool:
+        """Takes the next way for whatever the model read as a latent. Whether there was anything.
+
+        Raises:
+            CallerError: No way is left for one of them.
+        """
+        falling = [port for port, wire in self.by_port.items() if wire.ready.frame is not None]
+        for port in falling:
+            wire = self.by_port[port]
+            await self.settle(port, wire.latent, wire.ladder.below(wire.ladder.steps[0], why))
+        return bool(falling)
+
+    async def _made_ready(self, latent: Latent, step: Step) -> Latent:
+        sealer = self.model.sealer
+        if step.rung == "text":
+            return latent if self.reader is None else msgspec.structs.replace(latent, rung="text")
+        if step.rung == "recipe":
+            frame = sealer.recipe(latent)
+        else:
+            sender = await self.model.of(latent.made_by)
+            frame = (await sender.give(latent, _SPACES[step.rung])).blob
+        return msgspec.structs.replace(latent, rung=step.rung, frame=frame)
+
+    def _tell(self, port: str, step: Step, ready: Latent) -> None:
+        context = self.model.context
+        num_bytes = len((ready.twin or "").encode()) if ready.frame is None else ready.frame.size_bytes
+        context.emit(WireCrossed(context.run, context.node, port, step.rung, step.why, num_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class CrossedModel:
+    """A `Model` whose asks hold latents that cross by the ways that are taken, and by the next ones where those fail."""
+
+    model: RunModel
+    wires: Wires
+
+    @property
+    def identity(self) -> str:
+        """That of the model."""
+        return self.model.identity
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Those of the model."""
+        return self.model.reads
+
+    def prompt(self, ask: Ask) -> str:
+        """Exactly what `ask` sends, as text."""
+        return self.model.prompt(self._crossing(ask))
+
+    async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
+        """See `Model.ask`."""
+        while True:
+            try:
+                async with aclosing(self.model.ask(self._crossing(ask))) as events:
+                    async for event in events:
+                        yield event
+                return
+            except LatentError as refusal:  # the model says so before its first word
+                if not await self.wires.fall(str(refusal)):
+                    raise
+
+    async def hold(self, ask: Ask, thoughts: int) -> Latent:
+        """What the model holds; see `RunModel.hold`."""
+        while True:
+            try:
+                return await self.model.hold(self._crossing(ask), thoughts)
+            except LatentError as refusal:
+                if not await self.wires.fall(str(refusal)):
+                    raise
+
+    async def close(self) -> None:
+        """The model belongs to the project; nothing is let go of here."""
+
+    def _crossing(self, ask: Ask) -> Ask:
+        messages = tuple(
+            replace(
+                message,
+                parts=tuple(self.wires.ready(part) if isinstance(part, Latent) else part for part in message.parts),
+            )
+            for message in ask.messages
+        )
+        return replace(ask, messages=messages)
+
+
+async def settle_wires(model: RunModel, inputs: Mapping[str, Value], terms: Mapping[str, WireSpec]) -> Wires:
+    """The ways that an agent's latent inputs take.
+
+    What a language model held can only begin a prompt, so that the first of several goes as it is, and the others as
+    their text.
+
+    Raises:
+        CallerError: No way is left for one of them.
+        ModelError: The model cannot be loaded.
+    """
+    latents = {port: value for port, value in inputs.items() if isinstance(value, Latent)}
+    wires = Wires(model, await model.end() if latents else None)
+    has_begun = False
+    for port, latent in latents.items():
+        ladder = negotiate(_sent(latent), None if has_begun else wires.reader, (), terms.get(port))
+        await wires.settle(port, latent, ladder)
+        has_begun |= latent.space == CONTEXT
+    return wires
+
+
+def _sent(latent: Latent) -> Sent:
+    plain = Sent(latent.space, latent.weights, latent.runtime, latent.chunks, 0, twin=latent.twin)
+    if latent.space != CONTEXT or latent.dtype != "int32":
+        return plain
+    recipe = latent.load()
+    return replace(
+        plain,
+        positions=num_positions(recipe),
+        thoughts=num_thoughts(recipe),
+        has_foreign=bool((recipe == ROW).any()),
+    )
