@@ -15,9 +15,7 @@ Media = tuple[Image | Audio | Latent, ...]
 
 
 def media_of(inputs: Mapping[str, Value], reads: Set[str]) -> Media:
-    """The pictures and sounds that came with a request, those of lists too, as far as the model reads them; and the
-    latents whose way to it is settled.
-    """
+    """Pictures and sounds that came with a request, those of lists too, which the model reads; and latents made ready."""
     values = (part for value in inputs.values() for part in (value if isinstance(value, tuple) else (value,)))
     return tuple(
         part

@@ -100,7 +100,7 @@ class Prompts:
         return with_media(ask, task.media)
 
     def reading(self, task: Task, *, thinks: bool) -> Ask:
-        """What is read for others: the inputs as they stand; who the agent is comes after them, where it is to think."""
+        """What is read for others: the inputs as they stand, and who the agent is where it is to think."""
         facts = [fence(port, text) for port, text in task.facts]
         told = "\n\n".join(filter(None, (task.request, *facts, self.script.role if thinks else "")))
         return with_media(Ask((Message("user", told),), self.answer_tokens), task.media)

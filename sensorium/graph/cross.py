@@ -72,8 +72,8 @@ class Wires:
             return
         reasons = "; ".join(f"{rung}: {why}" for rung, why in wire.ladder.refused)
         raise CallerError(
-            f"input {port}: no way is left by which the latent of {latent.space} can be read ({reasons}); allow text in "
-            "the wire's rungs, or serve both ends by the same model"
+            f"input {port}: no way is left by which the latent of {latent.space} can be read ({reasons}); allow text "
+            "in the wire's rungs, or serve both ends by the same model"
         )
 
     async def fall(self, why: str) -> bool:
@@ -107,7 +107,7 @@ class Wires:
 
 @dataclass(frozen=True, slots=True)
 class CrossedModel:
-    """A `Model` whose asks hold latents that cross by the ways that are taken, and by the next ones where those fail."""
+    """A `Model` whose asks hold latents that go by the ways that are taken, and by the next where those fail."""
 
     model: RunModel
     wires: Wires

@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from sensorium.errors import CallerError
+from sensorium.errors import LatentError
 
 __all__ = [
     "USUAL_LIMITS",
@@ -29,7 +29,7 @@ _MOST_QUOTED = 160
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST_COUNT)]
 
 
-class FrameRefused(CallerError):
+class FrameRefused(LatentError):
     """A frame that is not what `seal` makes, or not with this key, or passes a limit. Nothing of it was kept."""
 
 

@@ -60,6 +60,19 @@ class Sealer:
         """
         return open_frame(blob.read(), self.key)
 
+    def unsealed(self, blob: Blob) -> Latent:
+        """What a sealed frame holds, as a latent that lies open in the store.
+
+        Raises:
+            LatentError: It is none, or not as it was sealed.
+            OperatorError: It is gone, or the disk is full.
+        """
+        frame = self.open(blob)
+        tensor, head = latent_in(frame), frame.head
+        opened = self.store.put(tensor.array.tobytes(), "application/octet-stream")
+        shape = tuple(tensor.array.shape)
+        return Latent(head.space, head.weights, shape, tensor.dtype, opened, runtime=head.runtime, chunks=head.chunks)
+
     def context(self, entries: Recipe, rows: Blob | None, **fields: Any) -> Latent:
         """A latent of space `lm.context` by its recipe."""
         blob = self.store.put(entries.astype("<i4").tobytes(), "application/octet-stream")

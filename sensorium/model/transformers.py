@@ -84,7 +84,19 @@ class TransformersModel(HostedModel):
 
     async def hold(self, messages: Sequence[Message], *, thoughts: int = 0) -> Held:
         """See `Holder.hold`."""
-        prompt, end = prompt_of(self.template, messages, is_open=True), await self.end()
+        return await self._held(prompt_of(self.template, messages, is_open=True), thoughts)
+
+    async def reading(self, text: str) -> Held:
+        """What the model holds when it has read a text as it stands, without a chat template.
+
+        Raises:
+            ModelError: It failed.
+            CallerError: The text does not fit into its context, or is empty.
+        """
+        return await self._held(Prompt((text,), ()), 0)
+
+    async def _held(self, prompt: Prompt, thoughts: int) -> Held:
+        end = await self.end()
         outputs = await self._outputs(prompt, {"do": "hold", "thoughts": thoughts})
         recipe = outputs.get("recipe")
         if not isinstance(recipe, Latent):

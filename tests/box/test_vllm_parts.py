@@ -15,9 +15,10 @@ from sensorium.checkpoint import Checkpoints
 from sensorium.errors import CallerError, OperatorError
 from sensorium.host import WorkerHost
 from sensorium.host.environment import Environments
+from sensorium.latent.sealing import Sealer
+from sensorium.latent.spaces import EMBEDS, hidden_space
 from sensorium.model import VLLM_REQUIREMENTS, Placement, TransformersModel, open_model
 from sensorium.model.contract import Ask, Message, MessagePart, Model, Reply
-from sensorium.model.transformers import Reading
 from sensorium.model.vllm.client import Waits
 from sensorium.model.vllm.model import VllmModel
 from sensorium.model.vllm.opening import open_pooling, open_started
@@ -132,8 +133,8 @@ LOOK = """
 
 async def test_input_embeddings_say_what_their_text_says(words: Path, host: WorkerHost, store: Store) -> None:
     model = open_started(setting(), placed(words, host))
-    reading = await read(words, host, QUESTION)
-    told, shown = await reply(model, text=QUESTION, tokens=24), await reply(model, reading.embeds, text="", tokens=24)
+    embeds = await embeds_of(words, host, store, QUESTION)
+    told, shown = await reply(model, text=QUESTION, tokens=24), await reply(model, embeds, text="", tokens=24)
     assert told.text
     assert (shown.text, shown.usage.prompt_tokens) == (told.text, told.usage.prompt_tokens)
     half = Latent("lm.embeds", "", (2, 288), "float32", store.put(bytes(2 * 288 * 4), "application/octet-stream"))
@@ -163,17 +164,25 @@ async def test_a_pooling_server_gives_the_hidden_states_of_a_text(words: Path, h
     await host.unload(pooling.post.started.binding)
 
 
+async def embeds_of(words: Path, host: WorkerHost, store: Store, text: str) -> Latent:
+    """The input embeddings of a text, as a model of transformers gives them."""
+    model, sealer = reader(words, host, store), Sealer(store, store.root.parent)
+    return sealer.unsealed((await model.give((await model.reading(text)).context, EMBEDS)).blob)
+
+
 async def states(words: Path, host: WorkerHost, store: Store, text: str) -> npt.NDArray[np.float32]:
     """The last layer's hidden states of a text as transformers computes them, float32 [tokens, width]."""
+    model, sealer = reader(words, host, store), Sealer(store, store.root.parent)
+    space = hidden_space((await model.end()).layers)
+    return floats(sealer.unsealed((await model.give((await model.reading(text)).context, space)).blob))
+
+
+def reader(words: Path, host: WorkerHost, store: Store) -> TransformersModel:
     told = ModelSetting(checkpoint=WORDS, backend="transformers", context_tokens=512)
     sealer = Sealer(store, store.root.parent)
     model = open_model("central", told, checkpoint=words, digest="0" * 64, host=host, keep_warm_s=0, sealer=sealer)
     assert isinstance(model, TransformersModel)
-    end = await model.end()
-    sealed = await model.give(await model.reading(text), hidden_space(end.layers))
-    frame = sealer.open(sealed.blob)
-    assert frame.dtypes["latent"] == "bfloat16"
-    return (frame.tensors["latent"].astype(np.uint32) << 16).view(np.float32)
+    return model
 
 
 def floats(latent: Latent) -> npt.NDArray[np.float32]:
