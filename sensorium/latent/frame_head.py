@@ -154,4 +154,5 @@ def decode_told(data: bytes) -> Told:
 
 def _quoted(text: str) -> str:
     """The beginning of a text that anybody may have written, fit for a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_QUOTED])
+    start = text[:_MOST_QUOTED]
+    return start if start.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in start)
