@@ -15,7 +15,7 @@ Media = tuple[Image | Audio | Latent, ...]
 
 
 def media_of(inputs: Mapping[str, Value], reads: Set[str]) -> Media:
-    """Pictures and sounds that came with a request, those of lists too, which the model reads; and latents made ready."""
+    """Pictures and sounds that came with a request, those of lists too, and latents that were made ready."""
     values = (part for value in inputs.values() for part in (value if isinstance(value, tuple) else (value,)))
     return tuple(
         part

@@ -158,7 +158,7 @@ class RunModel:
         context, began_s, key = self.context, perf_counter(), self._key(ask, f"holds after {thoughts} thoughts")
         context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
         async with context.services.results.flight(key):
-            outputs = await kept(context, key)
+            outputs: dict[str, Value] | None = await kept(context, key)
             context.tally.count(is_kept=outputs is not None)
             if outputs is None:
                 async with context.gate:
@@ -184,7 +184,7 @@ class RunModel:
         context = self.context
         key = call_key(context, f"model {self.identity} gives {space}", {"context": latent}, shared=True)
         async with context.services.results.flight(key):
-            outputs = await kept(context, key)
+            outputs: dict[str, Value] | None = await kept(context, key)
             if outputs is None:
                 async with context.gate:
                     outputs = {"frame": await self.model.give(latent, space)}

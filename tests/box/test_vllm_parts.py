@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -141,7 +142,7 @@ async def test_input_embeddings_say_what_their_text_says(words: Path, host: Work
     with pytest.raises(CallerError, match="rows of 288 numbers, and this language model's input embeddings have 576"):
         await reply(model, half)
     with pytest.raises(CallerError, match=r"space 'lm.hidden', and this language model reads 'lm.embeds'"):
-        await reply(model, reading.hidden)
+        await reply(model, msgspec.structs.replace(embeds, space="lm.hidden"))
     unknown = VllmModel(model.servers, Waits(), is_local=True, reads=("image", "latent"))
     with pytest.raises(CallerError, match=r"answers 400: .*hidden_size 288 does not match"):
         await reply(unknown, half)  # where the checkpoint is not at hand, the server tells

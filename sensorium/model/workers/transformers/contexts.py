@@ -169,7 +169,7 @@ class Contexts:
         width = int(self.model.config.hidden_size)
         if rows.ndim != 2 or rows.shape[1] != width or not rows.is_floating_point():
             raise LatentError(f"the input embeddings are {list(rows.shape)}; this model's are [positions, {width}]")
-        sizes = self._tensor(frame, "sizes").tolist() if "sizes" in frame.tensors else []
+        sizes = [int(size) for size in frame.tensors["sizes"].ravel()] if "sizes" in frame.tensors else []
         if sizes and (sum(sizes) != len(rows) or min(sizes) < 1):
             raise LatentError(f"the frame parts {len(rows)} rows into {sum(sizes)}; its sizes are wrong")
         yield from of_rows(rows.to(self.model.dtype), digest, sizes)
@@ -186,14 +186,14 @@ class Contexts:
         if num_positions(told.numpy()) != frame.head.positions:
             raise LatentError(f"the recipe does not fill the {frame.head.positions} positions that its frame tells of")
         try:
-            yield from of_recipe(told.tolist(), rows, digest)
+            yield from of_recipe([int(entry) for entry in frame.tensors["latent"]], rows, digest)
         except ValueError as error:
             raise LatentError(str(error)) from error
 
     def _tensor(self, frame: Frame, name: str) -> torch.Tensor:
         if name not in frame.tensors:
             raise LatentError(f"the frame of {frame.head.space} has no tensor {name!r}")
-        tensor = torch.from_numpy(np.array(frame.tensors[name]))
+        tensor: torch.Tensor = torch.as_tensor(np.array(frame.tensors[name]))
         return tensor.view(torch.bfloat16) if frame.dtypes[name] == "bfloat16" else tensor
 
     def _key(self) -> bytes:

@@ -97,8 +97,9 @@ class Transformers:
         logits = torch.cat([first, self._reader.follow(ids)[:-1]])
         logs = torch.log_softmax(logits, -1).gather(-1, torch.tensor(ids, device=logits.device)[:, None])
         usage = _usage(sum(map(len, pieces)), len(ids), num_cached, read_s, perf_counter() - began_s)
-        told = {"report": {"usage": usage, "logs": logs[:, 0].tolist(), "likeliest": logits.argmax(-1).tolist()}}
-        return told | {"logits": logits.cpu().numpy()} if settings.get("logits") else told
+        likeliest = [int(token) for token in logits.argmax(-1)]
+        report = {"usage": usage, "logs": [float(log) for log in logs[:, 0]], "likeliest": likeliest}
+        return {"report": report, "logits": logits.cpu().numpy() if settings.get("logits") else None}
 
     def _choose(self, pieces: list[Piece], settings: dict[str, Any]) -> dict[str, Any]:
         began_s = perf_counter()
