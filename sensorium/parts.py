@@ -246,7 +246,7 @@ class Latent(_Part, frozen=True, tag="latent"):
     space: str
     """Name of the space, such as `see.patches`: which model, and where in it the tensor was taken."""
     weights: str
-    """Identity of what made it: digest of the tool and its checkpoints."""
+    """Identity of the weights that made it: of a language model as it was loaded, or of a tool's checkpoints."""
     shape: tuple[int, ...]
     dtype: str
     """A key of `media.TENSOR_DTYPES`."""

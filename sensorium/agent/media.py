@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sensorium.model.contract import Ask, Message
 from sensorium.parts import Audio, Image, Latent, Value
-from sensorium.spec.agent import CONTEXT
+from sensorium.spec.ports import CONTEXT
 
 __all__ = ["Media", "behind_context", "media_of", "with_media"]
 

@@ -156,7 +156,7 @@ class RunModel:
             written = [event.text async for event in self.ask(ask) if isinstance(event, Reply)] if thoughts else []
             return self._as_text("\n\n".join((read, *written)))
         context, began_s, key = self.context, perf_counter(), self._key(ask, f"holds after {thoughts} thoughts")
-        context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
+        context.emit(PromptSent(context.run, context.node, self.role, self.model.open_prompt(ask.messages)))
         async with context.services.results.flight(key):
             outputs: dict[str, Value] | None = await kept(context, key)
             context.tally.count(is_kept=outputs is not None)

@@ -298,7 +298,7 @@ def _start_of(binding: Binding, grace_s: float) -> Start:
         inputs={port: str(kind) for port, kind in signature.inputs.items()},
         outputs={port: str(kind) for port, kind in signature.outputs.items()},
         twins=binding.spec.twins,
-        identity=binding.identity,
+        identity=binding.weights,
         batch_max=binding.spec.batch.max,
         wait_s=binding.spec.batch.wait_ms / 1000,
         setup_s=binding.setup_s,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sensorium.spec.ports import CONTEXT
+
 __all__ = ["CONTEXT", "EMBEDS", "FRAME", "KV", "RECIPE", "End", "hidden_layer", "hidden_space"]
 
-CONTEXT = "lm.context"
-"""What a language model holds once it has read, and thought. It goes to its reader by one of the rungs."""
 KV = "lm.kv"
 """Keys and values, [layers, 2, heads, positions, width of a head]."""
 EMBEDS = "lm.embeds"

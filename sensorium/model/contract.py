@@ -199,6 +199,10 @@ class Holder(Protocol):
         """
         ...
 
+    def open_prompt(self, messages: Sequence[Message]) -> str:
+        """Exactly what `hold` reads, as text; a latent stands in it by its space and rung."""
+        ...
+
     async def hold(self, messages: Sequence[Message], *, thoughts: int = 0) -> Held:
         """What the model holds when it has read messages up to the end of the last, whose turn stays open.
 

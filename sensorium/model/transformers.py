@@ -82,6 +82,10 @@ class TransformersModel(HostedModel):
             async for event in replies(events):
                 yield event
 
+    def open_prompt(self, messages: Sequence[Message]) -> str:
+        """See `Holder.open_prompt`."""
+        return prompt_of(self.template, messages, is_open=True).shown
+
     async def hold(self, messages: Sequence[Message], *, thoughts: int = 0) -> Held:
         """See `Holder.hold`."""
         return await self._held(prompt_of(self.template, messages, is_open=True), thoughts)

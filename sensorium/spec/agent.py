@@ -7,13 +7,11 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeText
-from sensorium.spec.ports import PortType, Signature
+from sensorium.spec.ports import CONTEXT, PortType, Signature
 
-__all__ = ["ANSWER", "CONTEXT", "SENTENCES", "AgentLimits", "AgentSpec"]
+__all__ = ["ANSWER", "SENTENCES", "AgentLimits", "AgentSpec"]
 
 ANSWER = "answer"
-CONTEXT = "lm.context"
-"""The space of what a language model holds once it has read, and thought."""
 SENTENCES = "sentences"
 """The list output that holds the sentences of the answer, passed on while it is written."""
 
