@@ -25,15 +25,13 @@ from sensorium.spec.ports import PortType
 
 __all__ = ["Agent", "Hold"]
 
-Hold: TypeAlias = Callable[[Ask, int], Awaitable[Latent]]
-"""Gives what the model holds after the messages of an ask, and so many thoughts."""
+Hold: TypeAlias = Callable[[Ask, int, str], Awaitable[Latent]]
+"""Gives what the model holds after the messages of an ask, and so many thoughts; and the text that says the same."""
 
 
-async def holds_nothing(ask: Ask, thoughts: int) -> Latent:
+async def holds_nothing(ask: Ask, thoughts: int, twin: str) -> Latent:
     """For agents that hand on nothing."""
-    raise InternalError(
-        f"an agent was to hold {len(ask.messages)} messages and {thoughts} thoughts, and nobody gave it what holds them"
-    )
+    raise InternalError(f"an agent was to hold {len(ask.messages)} messages and {thoughts} thoughts of {twin!r:.80}")
 
 
 _TOLD = (CallerError, ToolError, OperatorError, RefusedError)
@@ -106,7 +104,7 @@ class Agent:
     async def _hold(self, task: Task) -> Latent:
         """What the model holds once it has read the inputs, and thought."""
         thoughts = self.spec.limits.thoughts
-        return await self.hold(self._prompts.reading(task, thinks=thoughts > 0), thoughts)
+        return await self.hold(self._prompts.reading(task, thinks=thoughts > 0), thoughts, task.said)
 
     @property
     def _is_planned(self) -> bool:

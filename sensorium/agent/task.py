@@ -67,6 +67,9 @@ class Task:
     gave: tuple[str, ...] = ()
     """For each message of the history, what tools gave for it, within marks; empty where they gave nothing."""
 
+    said: str = ""
+    """All of it as text: what latents say, then the request and the rest."""
+
     @classmethod
     def of(cls, signature: Signature, inputs: Mapping[str, Value], reads: Set[str] = frozenset()) -> Task:
         """The task that an agent's inputs set, for a model that takes parts of the kinds `reads` beside text.
@@ -86,7 +89,10 @@ class Task:
         hand = Hand().given(inputs, signature.inputs)
         history, gave = _history(inputs.get("history"))
         facts, media = tuple(told.items()), media_of(inputs, reads)
-        return cls(texts.get(main, ""), history, facts, hand, media, gave)
+        twins = [latent.twin for latent in latents.values() if latent.twin]
+        rest = [fence(port, text) for port, text in told.items() if port not in latents]
+        said = "\n\n".join((*twins, *filter(None, (texts.get(main, ""), *rest))))
+        return cls(texts.get(main, ""), history, facts, hand, media, gave, said)
 
 
 def _told(types: Mapping[str, PortType], inputs: Mapping[str, Value], taken: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from sensorium.events import ModelAsked, NodeProgress, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
 from sensorium.latent.sealing import Sealer
 from sensorium.latent.spaces import CONTEXT, End
-from sensorium.model.contract import Ask, Holder, Message, Model, ModelEvent, Piece, Preparing, Reply
+from sensorium.model.contract import Ask, Holder, Model, ModelEvent, Piece, Preparing, Reply
 from sensorium.parts import Data, Latent, Text, Value, encode_values
 
 __all__ = ["RunModel"]
@@ -142,19 +142,23 @@ class RunModel:
     async def close(self) -> None:
         """The model belongs to the project; nothing is let go of here."""
 
-    async def hold(self, ask: Ask, thoughts: int) -> Latent:
-        """What the model holds when it has read the messages of an ask, and thought; its twin is what it read.
+    async def hold(self, ask: Ask, thoughts: int, twin: str) -> Latent:
+        """What the model holds when it has read the messages of an ask, and thought.
 
-        A model that hands on nothing but text is asked to write what it thinks, and the text stands in for the rest.
+        A model that hands on nothing but text is asked to write what it thinks, and that is added to the text.
+
+        Args:
+            ask: The last message is the user's.
+            thoughts: Steps that it thinks then.
+            twin: The text that says the same as what it read.
 
         Raises:
             ModelError: The model failed.
             CallerError: The messages do not fit into its context; `LatentError` where a latent is none that it takes.
         """
-        read = "\n\n".join(filter(None, map(_text_of, ask.messages)))
         if not isinstance(self.model, Holder):
             written = [event.text async for event in self.ask(ask) if isinstance(event, Reply)] if thoughts else []
-            return self._as_text("\n\n".join((read, *written)))
+            return self._as_text("\n\n".join((twin, *written)))
         context, began_s, key = self.context, perf_counter(), self._key(ask, f"holds after {thoughts} thoughts")
         context.emit(PromptSent(context.run, context.node, self.role, self.model.open_prompt(ask.messages)))
         async with context.services.results.flight(key):
@@ -163,7 +167,7 @@ class RunModel:
             if outputs is None:
                 async with context.gate:
                     held = await self.model.hold(ask.messages, thoughts=thoughts)
-                told = msgspec.structs.replace(held.context, twin=read, made_by=self.role)
+                told = msgspec.structs.replace(held.context, twin=twin, made_by=self.role)
                 outputs = {"context": told, "usage": Data(msgspec.to_builtins(held.usage))}
                 data = encode_values(outputs)
                 await context.services.results.keep(key, data, run=context.run, node=context.node)
@@ -205,11 +209,6 @@ class RunModel:
         asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(words).decode())}
         asked |= {f"message {number}": each.parts for number, each in enumerate(ask.messages) if each.parts}
         return call_key(self.context, f"model {self.identity} {what}".rstrip(), asked, shared=shared)
-
-
-def _text_of(message: Message) -> str:
-    twins = [part.twin for part in message.parts if isinstance(part, Latent) and part.twin]
-    return "\n\n".join((*twins, message.content))
 
 
 async def _again(reply: Reply) -> AsyncGenerator[ModelEvent, None]:

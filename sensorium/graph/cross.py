@@ -138,11 +138,11 @@ class CrossedModel:
                 if not await self.wires.fall(str(refusal)):
                     raise
 
-    async def hold(self, ask: Ask, thoughts: int) -> Latent:
+    async def hold(self, ask: Ask, thoughts: int, twin: str) -> Latent:
         """What the model holds; see `RunModel.hold`."""
         while True:
             try:
-                return await self.model.hold(self._crossing(ask), thoughts)
+                return await self.model.hold(self._crossing(ask), thoughts, twin)
             except LatentError as refusal:
                 if not await self.wires.fall(str(refusal)):
                     raise
