@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from sensorium.errors import CallerError, LatentError, ModelError, OperatorError
+from sensorium import media
+from sensorium.errors import AuthorError, CallerError, LatentError, ModelError, OperatorError, ToolError
 from sensorium.events import WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.latent.negotiation import Ladder, Sent, Step, negotiate
 from sensorium.latent.recipe import ROW, num_positions, num_thoughts
 from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
+from sensorium.latent.ways import bridge_states, bridge_tap, bridge_ways
 from sensorium.model.contract import Ask, ModelEvent
-from sensorium.parts import Latent, Value
+from sensorium.parts import Blob, Latent, Value
 from sensorium.spec.graph import WireSpec
 
 __all__ = ["CrossedModel", "Wires", "settle_wires"]
 
-_FAILURES = (LatentError, ModelError, OperatorError)
+_FAILURES = (AuthorError, CallerError, ModelError, OperatorError, ToolError)
 """After which another way is tried."""
 _SPACES = {"kv": KV, "embeds": EMBEDS}
 
@@ -89,15 +92,30 @@ class Wires:
         return bool(falling)
 
     async def _made_ready(self, latent: Latent, step: Step) -> Latent:
-        sealer = self.model.sealer
         if step.rung == "text":
             return latent if self.reader is None else msgspec.structs.replace(latent, rung="text")
         if step.rung == "recipe":
-            frame = sealer.recipe(latent)
+            frame = self.model.sealer.recipe(latent)
+        elif step.rung == "bridge":
+            frame = await self._bridged(latent, step.by)
         else:
-            sender = await self.model.of(latent.made_by)
-            frame = (await sender.give(latent, _SPACES[step.rung])).blob
+            frame = await self._given(latent, _SPACES[step.rung])
         return msgspec.structs.replace(latent, rung=step.rung, frame=frame)
+
+    async def _given(self, latent: Latent, space: str) -> Blob:
+        sender = await self.model.of(latent.made_by)
+        return (await sender.give(latent, space)).blob
+
+    async def _bridged(self, latent: Latent, name: str) -> Blob:
+        """The rows that a bridge makes of a latent."""
+        assert self.reader is not None, "a bridge leads to a reader of latents"
+        bridge = next(each for each in self.model.context.services.bridges if each.spec.name == name)
+        sealer, computed = self.model.sealer, latent
+        if latent.space == CONTEXT:
+            computed = sealer.unsealed(await self._given(latent, bridge_tap(bridge)))
+        states = bridge_states(latent, media.as_floats(computed.load(), computed.dtype))
+        rows = await asyncio.to_thread(bridge.cross, states)
+        return sealer.rows(rows, weights=self.reader.weights, made_by=name)
 
     def _tell(self, port: str, step: Step, ready: Latent) -> None:
         context = self.model.context
@@ -175,7 +193,9 @@ async def settle_wires(model: RunModel, inputs: Mapping[str, Value], terms: Mapp
     wires = Wires(model, await model.end() if latents else None)
     has_begun = False
     for port, latent in latents.items():
-        ladder = negotiate(_sent(latent), None if has_begun else wires.reader, (), terms.get(port))
+        reader = None if has_begun and latent.space == CONTEXT else wires.reader
+        ways = tuple(bridge_ways(latent, reader, model.context.services.bridges)) if reader else ()
+        ladder = negotiate(_sent(latent), reader, ways, terms.get(port))
         await wires.settle(port, latent, ladder)
         has_begun |= latent.space == CONTEXT
     return wires

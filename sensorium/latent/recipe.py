@@ -13,7 +13,18 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CUT", "CHUNK_TOKENS", "ROW", "THOUGHT", "Recipe", "joined", "num_positions", "num_thoughts", "runs"]
+__all__ = [
+    "CUT",
+    "CHUNK_TOKENS",
+    "ROW",
+    "THOUGHT",
+    "Recipe",
+    "head_positions",
+    "joined",
+    "num_positions",
+    "num_thoughts",
+    "runs",
+]
 
 Recipe = npt.NDArray[np.int32]
 
@@ -35,6 +46,12 @@ def joined(parts: Iterable[Recipe]) -> Recipe:
     cut = np.asarray([CUT], dtype=np.int32)
     pieces = [piece for part in kept for piece in (cut, part)][1:]
     return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
+
+
+def head_positions(recipe: Recipe) -> int:
+    """Positions before the first cut: how a conversation begins, before what was read."""
+    cuts = np.flatnonzero(recipe == CUT)
+    return int(cuts[0]) if len(cuts) else 0
 
 
 def num_positions(recipe: Recipe) -> int:

@@ -44,8 +44,8 @@ def prompt_of(template: ChatTemplate, messages: Sequence[Message], *, is_open: b
     """The prompt that messages make.
 
     A context that crosses as what it is brings the beginning of the conversation: what stands before it is left out.
-    As text it stands where it would be read. In both cases it is tokenised apart from what follows, so that the same
-    tokens are read.
+    As text it stands where it would be read. In both cases what was read is tokenised apart from what stands before
+    and behind it, so that the same tokens are read.
 
     Args:
         template: The checkpoint's.
@@ -59,7 +59,8 @@ def prompt_of(template: ChatTemplate, messages: Sequence[Message], *, is_open: b
     numbers = iter(range(len(latents)))
     marked = [_marked(message, mark, numbers) for message in messages]
     if is_open:
-        marked[-1] = replace(marked[-1], content=f"{marked[-1].content}{mark}end{mark}")
+        last = marked[-1]
+        marked[-1] = replace(last, content=f"{mark}begin{mark}{last.content}{mark}end{mark}")
     words = template.render(tuple(marked)).split(mark)
     return _prompt(words, latents)
 
@@ -75,14 +76,12 @@ def _prompt(words: Sequence[str], latents: Sequence[Latent]) -> Prompt:
     for place, word in enumerate(words):
         if place % 2 == 0:
             segments.append(word)
+        elif word == "begin":
+            continue
         elif word == "end":
             break
         elif (latent := latents[int(word)]).rung == "text":
-            before = segments[-1] if segments else ""
-            if isinstance(before, str):
-                segments[-1:] = [before + harmless(latent.twin or "")]
-            else:
-                segments.append(harmless(latent.twin or ""))
+            segments.append(harmless(latent.twin or ""))
         else:
             if latent.space == CONTEXT and latent.rung in _BEGINS:
                 segments, sent = [], []

@@ -15,12 +15,13 @@ from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
+from sensorium.latent.bridge import Bridge, read_bridge
 from sensorium.latent.sealing import Sealer
 from sensorium.model import open_attached, open_model
 from sensorium.model.contract import Model
 from sensorium.model.scripted import ScriptedModel
 from sensorium.project.entries import fill_catalogue
-from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
+from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder, members
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
 from sensorium.project.served import attachment_of, model_device, model_requirements
 from sensorium.project.single import single_node
@@ -200,6 +201,16 @@ class Project:
             call_s=limits.call_s or _CALL_S,
         )
         return Placed(self._host(tool, setting), binding)
+
+    @cached_property
+    def bridges(self) -> tuple[Bridge, ...]:
+        """Maps from what one model computes to what another reads, those of the box and of the project.
+
+        Raises:
+            AuthorError: One of them has faults.
+        """
+        homes = dict.fromkeys(home for home in (box_folder(), self.folder) if home is not None)
+        return tuple(read_bridge(folder) for home in homes for folder in members(home, "bridges", "bridge.yaml"))
 
     def way(self, role: str) -> Way:
         """How agents plan whose language model serves a role; step by step where the profile says nothing."""
