@@ -202,13 +202,17 @@ class Project:
         )
         return Placed(self._host(tool, setting), binding)
 
-    @cached_property
+    @property
     def bridges(self) -> tuple[Bridge, ...]:
         """Maps from what one model computes to what another reads, those of the box and of the project.
 
         Raises:
             AuthorError: One of them has faults.
         """
+        return self._bridges
+
+    @cached_property
+    def _bridges(self) -> tuple[Bridge, ...]:
         homes = dict.fromkeys(home for home in (box_folder(), self.folder) if home is not None)
         return tuple(read_bridge(folder) for home in homes for folder in members(home, "bridges", "bridge.yaml"))
 

@@ -219,4 +219,4 @@ async def test_a_model_that_takes_text_alone_is_told_the_text(scratch: Scratch) 
     """).arun(document=DOCUMENT, options=RunOptions(on_event=events.append))
     assert DOCUMENT in scripted.asked[0].messages[-1].content
     (crossed,) = (event for event in events if isinstance(event, WireCrossed))
-    assert (crossed.rung, crossed.why) == ("text", "kv, recipe, embeds, bridge: its reader takes text alone")
+    assert (crossed.rung, crossed.why) == ("text", "kv, recipe, embeds: its reader takes text alone")
