@@ -257,6 +257,8 @@ class Latent(_Part, frozen=True, tag="latent"):
     """What computed it: runtime, element type and kind of device. Equal where bit-equality is claimed."""
     chunks: int = 0
     """Tokens that were read at once, the prefill grid; 0 where that means nothing."""
+    checkpoint: str = ""
+    """Digest of the files of the checkpoint that made it; empty where it is not told."""
     made_by: str = ""
     """Role of the language model that made it; empty for a tool's."""
     rung: str = ""

@@ -17,7 +17,7 @@ from sensorium.events import ModelAsked, NodeProgress, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
 from sensorium.latent.sealing import Sealer
 from sensorium.latent.spaces import CONTEXT, End
-from sensorium.model.contract import Ask, Holder, Model, ModelEvent, Piece, Preparing, Reply
+from sensorium.model.contract import Ask, Holder, LatentReader, Model, ModelEvent, Piece, Preparing, Reply
 from sensorium.parts import Data, Latent, Text, Value, encode_values
 
 __all__ = ["RunModel"]
@@ -55,10 +55,11 @@ class RunModel:
         Raises:
             ModelError: It cannot be loaded.
         """
-        if not isinstance(self.model, Holder):
+        if not isinstance(self.model, LatentReader):
             return None
         async with self.context.gate:
-            return await self.model.end()
+            end = await self.model.end()
+        return end if end.reads else None
 
     @property
     def identity(self) -> str:

@@ -16,7 +16,7 @@ from sensorium.graph.ask import RunModel
 from sensorium.latent.negotiation import Ladder, Sent, Step, negotiate
 from sensorium.latent.recipe import ROW, num_positions, num_thoughts
 from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
-from sensorium.latent.ways import bridge_states, bridge_tap, bridge_ways
+from sensorium.latent.ways import bridge_tap, bridge_ways, read_states
 from sensorium.model.contract import Ask, ModelEvent
 from sensorium.parts import Blob, Latent, Value
 from sensorium.spec.graph import WireSpec
@@ -36,6 +36,8 @@ class _Wire:
     """What may be taken, the way that is taken first."""
     ready: Latent
     """As it goes to the model."""
+    known: set[Blob] = field(default_factory=set[Blob])
+    """What it is known by in messages: as it came, and as it went."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Wires:
 
     def ready(self, latent: Latent) -> Latent:
         """A latent as it goes to the model now."""
-        found = (wire.ready for wire in self.by_port.values() if wire.latent.blob == latent.blob)
+        found = (wire.ready for wire in self.by_port.values() if latent.blob in wire.known)
         return next(found, latent)
 
     async def settle(self, port: str, latent: Latent, ladder: Ladder) -> None:
@@ -63,7 +65,8 @@ class Wires:
         Raises:
             CallerError: None can.
         """
-        self.by_port[port] = wire = _Wire(latent, ladder, latent)
+        known = self.by_port[port].known if port in self.by_port else {latent.blob}
+        self.by_port[port] = wire = _Wire(latent, ladder, latent, known)
         while wire.ladder.steps:
             step = wire.ladder.steps[0]
             try:
@@ -71,6 +74,7 @@ class Wires:
             except _FAILURES as error:
                 wire.ladder = wire.ladder.below(step, str(error))
                 continue
+            known.add(wire.ready.blob)
             self._tell(port, step, wire.ready)
             return
         reasons = "; ".join(f"{rung}: {why}" for rung, why in wire.ladder.refused)
@@ -100,7 +104,18 @@ class Wires:
             frame = await self._bridged(latent, step.by)
         else:
             frame = await self._given(latent, _SPACES[step.rung])
+            if self.reader is not None and "recipe" not in self.reader.reads:
+                return self._opened(latent, step, frame)
         return msgspec.structs.replace(latent, rung=step.rung, frame=frame)
+
+    def _opened(self, latent: Latent, step: Step, frame: Blob) -> Latent:
+        """The input embeddings of what was read, for a server, which begins its prompts itself."""
+        rows = self.model.sealer.unsealed(frame)
+        array = read_states(latent, rows.load())
+        blob = self.model.sealer.store.put(array.tobytes(), rows.blob.media_type)
+        return msgspec.structs.replace(
+            rows, blob=blob, shape=array.shape, rung=step.rung, frame=frame, twin=latent.twin, made_by=latent.made_by
+        )
 
     async def _given(self, latent: Latent, space: str) -> Blob:
         sender = await self.model.of(latent.made_by)
@@ -113,7 +128,7 @@ class Wires:
         sealer, computed = self.model.sealer, latent
         if latent.space == CONTEXT:
             computed = sealer.unsealed(await self._given(latent, bridge_tap(bridge)))
-        states = bridge_states(latent, media.as_floats(computed.load(), computed.dtype))
+        states = read_states(latent, media.as_floats(computed.load(), computed.dtype))
         rows = await asyncio.to_thread(bridge.cross, states)
         return sealer.rows(rows, weights=self.reader.weights, made_by=name)
 
@@ -202,7 +217,9 @@ async def settle_wires(model: RunModel, inputs: Mapping[str, Value], terms: Mapp
 
 
 def _sent(latent: Latent) -> Sent:
-    plain = Sent(latent.space, latent.weights, latent.runtime, latent.chunks, 0, twin=latent.twin)
+    plain = Sent(
+        latent.space, latent.weights, latent.runtime, latent.chunks, 0, twin=latent.twin, checkpoint=latent.checkpoint
+    )
     if latent.space != CONTEXT or latent.dtype != "int32":
         return plain
     recipe = latent.load()

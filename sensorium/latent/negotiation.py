@@ -33,6 +33,8 @@ class Sent:
     """Whether rows are among it that came by a bridge."""
     twin: str | None = None
     """Text that says the same."""
+    checkpoint: str = ""
+    """Digest of the files of its checkpoint; empty where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,11 @@ def _offers(
 ) -> Iterator[tuple[str, int, str, str]]:
     """Each way with its bytes, with why it is barred, and with who does it; the best first."""
     if sent.positions:
-        barred = _differ(sent, reader)
         kv_bytes = sent.positions * (reader.kv_token_bytes if reader else 0)
-        recipe = ("recipe", 4 * sent.positions, barred, "")
-        embeds = ("embeds", sent.positions * (reader.row_bytes if reader else 0), barred, "")
-        yield "kv", kv_bytes, barred or _other_bits(sent, reader), ""
+        recipe = ("recipe", 4 * sent.positions, _differ("recipe", sent, reader), "")
+        embeds_bytes = sent.positions * (reader.row_bytes if reader else 0)
+        embeds = ("embeds", embeds_bytes, _differ("embeds", sent, reader), "")
+        yield "kv", kv_bytes, _differ("kv", sent, reader) or _other_bits(sent, reader), ""
         # A thought that is sent as its row need not be thought again.
         yield from (embeds, recipe) if sent.thoughts and not sent.has_foreign else (recipe, embeds)
     elif not lossy:
@@ -130,10 +132,15 @@ def _told(refused: Sequence[tuple[str, str]]) -> str:
     return "; ".join(f"{', '.join(rungs)}: {reason}" for reason, rungs in by_reason.items())
 
 
-def _differ(sent: Sent, reader: End | None) -> str:
+def _differ(rung: str, sent: Sent, reader: End | None) -> str:
     if reader is None:
         return _BLIND
-    if sent.weights != reader.weights:
+    if rung not in reader.reads:
+        return f"its reader takes {', '.join(reader.reads)} and text alone"
+    is_equal = sent.weights == reader.weights or (not reader.weights and sent.checkpoint == reader.checkpoint != "")
+    if not is_equal and not reader.weights:
+        return "its reader serves another checkpoint"
+    if not is_equal:
         return f"its reader has other weights ({reader.weights[:8]}…, not {sent.weights[:8]}…)"
     return ""
 

@@ -49,6 +49,10 @@ class End:
     kv_heads: int
     head_width: int
     """Numbers in a key, and in a value, of one head."""
+    checkpoint: str = ""
+    """Digest of the checkpoint's files: what a server is known by that does not tell how it loaded them."""
+    reads: tuple[str, ...] = ("kv", "recipe", "embeds")
+    """Rungs by which it takes over what an equal model holds."""
 
     @property
     def kv_token_bytes(self) -> int:

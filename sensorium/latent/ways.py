@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 import numpy.typing as npt
 
 from sensorium.latent.bridge import Bridge
@@ -14,7 +13,7 @@ from sensorium.latent.recipe import head_positions
 from sensorium.latent.spaces import CONTEXT, End, hidden_space
 from sensorium.parts import Latent
 
-__all__ = ["bridge_states", "bridge_tap", "bridge_ways"]
+__all__ = ["read_states", "bridge_tap", "bridge_ways"]
 
 
 def bridge_ways(latent: Latent, reader: End | None, bridges: Sequence[Bridge]) -> Iterator[Lossy]:
@@ -31,7 +30,7 @@ def bridge_tap(bridge: Bridge) -> str:
     return hidden_space(int(bridge.spec.sender.tap.removeprefix("hidden[").removesuffix("]")))
 
 
-def bridge_states(latent: Latent, states: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def read_states(latent: Latent, states: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Of a context's states, those of what was read: how its conversation began says nothing to another model."""
     return states[head_positions(latent.load()) :] if latent.space == CONTEXT else states
 

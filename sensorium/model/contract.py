@@ -15,6 +15,7 @@ __all__ = [
     "CallOffer",
     "Held",
     "Holder",
+    "LatentReader",
     "Message",
     "MessagePart",
     "Model",
@@ -188,8 +189,8 @@ class Held:
 
 
 @runtime_checkable
-class Holder(Protocol):
-    """What a language model can do beside replying that hands on what it holds."""
+class LatentReader(Protocol):
+    """What a language model can do beside replying that takes over what an equal one holds."""
 
     async def end(self) -> End:
         """Who this model is on a latent wire, as it was loaded.
@@ -198,6 +199,11 @@ class Holder(Protocol):
             ModelError: It cannot be loaded.
         """
         ...
+
+
+@runtime_checkable
+class Holder(LatentReader, Protocol):
+    """What a language model can do beside replying that hands on what it holds."""
 
     def open_prompt(self, messages: Sequence[Message]) -> str:
         """Exactly what `hold` reads, as text; a latent stands in it by its space and rung."""

@@ -63,7 +63,7 @@ class TransformersModel(HostedModel):
         if self._end is None:
             outputs = await self._outputs(Prompt(("",), ()), {"do": "tell"})
             told = _report(outputs)
-            self._end = End(**{name: told[name] for name in End.__dataclass_fields__})
+            self._end = End(**told, checkpoint=self.binding.checkpoint_digests["weights"])
         return self._end
 
     def prompt(self, ask: Ask) -> str:
@@ -106,7 +106,9 @@ class TransformersModel(HostedModel):
         if not isinstance(recipe, Latent):
             raise ModelError("the language model's worker told of nothing that it holds")
         entries, rows = whole_recipe(recipe.load(), prompt.latents, self.sealer)
-        context = self.sealer.context(entries, rows, weights=end.weights, runtime=end.runtime, chunks=end.chunks)
+        context = self.sealer.context(
+            entries, rows, weights=end.weights, runtime=end.runtime, chunks=end.chunks, checkpoint=end.checkpoint
+        )
         return Held(context, Usage(**_report(outputs)["usage"]))
 
     async def give(self, context: Latent, space: str) -> Latent:

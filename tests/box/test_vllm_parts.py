@@ -14,6 +14,8 @@ from PIL import Image as PillowImage
 from sensorium import media
 from sensorium.checkpoint import Checkpoints
 from sensorium.errors import CallerError, OperatorError
+from sensorium.events import Event, WireCrossed
+from sensorium.graph import RunOptions
 from sensorium.host import WorkerHost
 from sensorium.host.environment import Environments
 from sensorium.latent.sealing import Sealer
@@ -163,6 +165,48 @@ async def test_a_pooling_server_gives_the_hidden_states_of_a_text(words: Path, h
     assert isinstance(pooling.post, PoolingServer)
     await pooling.post.close()
     await host.unload(pooling.post.started.binding)
+
+
+async def test_what_a_model_of_transformers_read_goes_to_the_server_of_its_checkpoint(
+    words: Path, tmp_path: Path
+) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    host = WorkerHost(scratch.home, scratch.store)
+    scratch.models["central"] = reader(words, host, scratch.store)
+    scratch.models["served"] = served = open_started(setting(), placed(words, host))
+    scratch.agent("reader", inputs={"document": "text"}, outputs={"memory": "latent(lm.context)"})
+    scratch.agent(
+        "answerer",
+        model="served",
+        inputs={"memory": "latent(lm.context)", "question": "text"},
+        limits={"answer_tokens": 16},
+    )
+    told: dict[str, str] = {}
+    for rungs in ("[kv, recipe, embeds]", "[text]"):
+        events: list[Event] = []
+        result = await scratch.graph(HANDED_OVER.replace("RUNGS", rungs)).arun(
+            document="The key lies under the red stone.", options=RunOptions(on_event=events.append)
+        )
+        (crossed,) = (event for event in events if isinstance(event, WireCrossed))
+        told[crossed.rung] = str(result["answer"])
+    assert set(told) == {"embeds", "text"}
+    assert "stone" in told["embeds"]
+    await scratch.close()
+    await ended(served, host)
+    await host.close()
+
+
+HANDED_OVER = """
+    name: handed-over
+    inputs: {document: text}
+    nodes:
+      read: {agent: reader, with: {document: $document}}
+      say:
+        agent: answerer
+        with: {memory: $read.memory, question: "Where does the key lie?"}
+        wire: {memory: {rungs: RUNGS}}
+    outputs: {answer: $say.answer}
+"""
 
 
 async def embeds_of(words: Path, host: WorkerHost, store: Store, text: str) -> Latent:
