@@ -12,13 +12,13 @@ from typing import cast
 
 import msgspec
 
-from sensorium.errors import LatentError, ModelError, SensoriumError
+from sensorium.errors import ModelError, SensoriumError
 from sensorium.events import ModelAsked, NodeProgress, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
 from sensorium.latent.sealing import Sealer
-from sensorium.latent.spaces import CONTEXT, End
-from sensorium.model.contract import Ask, Holder, LatentReader, Model, ModelEvent, Piece, Preparing, Reply
-from sensorium.parts import Data, Latent, Text, Value, encode_values
+from sensorium.latent.spaces import End
+from sensorium.model.contract import Ask, LatentReader, Model, ModelEvent, Piece, Preparing, Reply
+from sensorium.parts import Data, Text, Value, encode_values
 
 __all__ = ["RunModel"]
 
@@ -80,7 +80,7 @@ class RunModel:
         context, began_s = self.context, perf_counter()
         if ask.seed is None and ask.temperature > 0:
             ask = dataclasses.replace(ask, seed=context.seed)
-        key = self._key(ask)
+        key = self.key(ask)
         context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
         try:
             async with context.services.results.flight(key):
@@ -89,10 +89,10 @@ class RunModel:
                 async with aclosing(self._made(ask, key) if outputs is None else _again(_reply(outputs))) as events:
                     async for event in events:
                         if isinstance(event, Reply):
-                            self._tell(ask, event, perf_counter() - began_s, cached=outputs is not None)
+                            self.tell(ask, event, perf_counter() - began_s, cached=outputs is not None)
                         yield event
         except (SensoriumError, asyncio.CancelledError) as error:
-            self._tell(ask, error, perf_counter() - began_s)
+            self.tell(ask, error, perf_counter() - began_s)
             raise
 
     async def _made(self, ask: Ask, key: str) -> AsyncGenerator[ModelEvent, None]:
@@ -108,7 +108,8 @@ class RunModel:
                     await context.services.results.keep(key, _encoded(event), run=context.run, node=context.node)
                 yield event
 
-    def _tell(self, ask: Ask, ended: Reply | BaseException, seconds: float, *, cached: bool = False) -> None:
+    def tell(self, ask: Ask, ended: Reply | BaseException, seconds: float, *, cached: bool = False) -> None:
+        """Tells whoever watches how an ask ended."""
         context = self.context
         asked = ModelAsked(
             context.run,
@@ -143,68 +144,8 @@ class RunModel:
     async def close(self) -> None:
         """The model belongs to the project; nothing is let go of here."""
 
-    async def hold(self, ask: Ask, thoughts: int, twin: str) -> Latent:
-        """What the model holds when it has read the messages of an ask, and thought.
-
-        A model that hands on nothing but text is asked to write what it thinks, and that is added to the text.
-
-        Args:
-            ask: The last message is the user's.
-            thoughts: Steps that it thinks then.
-            twin: The text that says the same as what it read.
-
-        Raises:
-            ModelError: The model failed.
-            CallerError: The messages do not fit into its context; `LatentError` where a latent is none that it takes.
-        """
-        if not isinstance(self.model, Holder):
-            written = [event.text async for event in self.ask(ask) if isinstance(event, Reply)] if thoughts else []
-            return self._as_text("\n\n".join((twin, *written)))
-        context, began_s, key = self.context, perf_counter(), self._key(ask, f"holds after {thoughts} thoughts")
-        context.emit(PromptSent(context.run, context.node, self.role, self.model.open_prompt(ask.messages)))
-        async with context.services.results.flight(key):
-            outputs: dict[str, Value] | None = await kept(context, key)
-            context.tally.count(is_kept=outputs is not None)
-            if outputs is None:
-                async with context.gate:
-                    held = await self.model.hold(ask.messages, thoughts=thoughts)
-                told = msgspec.structs.replace(held.context, twin=twin, made_by=self.role)
-                outputs = {"context": told, "usage": Data(msgspec.to_builtins(held.usage))}
-                data = encode_values(outputs)
-                await context.services.results.keep(key, data, run=context.run, node=context.node)
-                self._tell(ask, Reply("", held.usage, "stop"), perf_counter() - began_s)
-        latent = outputs["context"]
-        assert isinstance(latent, Latent), "only contexts are kept under such a key"
-        return latent
-
-    async def give(self, latent: Latent, space: str) -> Latent:
-        """The sealed frame of what a context comes to in a space; see `Holder.give`.
-
-        Raises:
-            ModelError: The model failed.
-            LatentError: The context is another model's, or this one gives none.
-        """
-        if not isinstance(self.model, Holder):
-            raise LatentError(f"the language model of role {self.role} hands on text alone")
-        context = self.context
-        key = call_key(context, f"model {self.identity} gives {space}", {"context": latent}, shared=True)
-        async with context.services.results.flight(key):
-            outputs: dict[str, Value] | None = await kept(context, key)
-            if outputs is None:
-                async with context.gate:
-                    outputs = {"frame": await self.model.give(latent, space)}
-                data = encode_values(outputs)
-                await context.services.results.keep(key, data, run=context.run, node=context.node)
-        frame = outputs["frame"]
-        assert isinstance(frame, Latent), "only frames are kept under such a key"
-        return frame
-
-    def _as_text(self, text: str) -> Latent:
-        data = text.encode("utf-8", "replace")
-        blob = self.context.services.store.put(data, "text/plain")
-        return Latent(CONTEXT, self.identity, (len(data),), "uint8", blob, twin=text, made_by=self.role)
-
-    def _key(self, ask: Ask, what: str = "") -> str:
+    def key(self, ask: Ask, what: str = "") -> str:
+        """Under which what is made of an ask is kept; `what` that is, where it is no reply."""
         shared = ask.temperature == 0 or ask.seed is not None
         words = dataclasses.replace(ask, messages=tuple(dataclasses.replace(each, parts=()) for each in ask.messages))
         asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(words).decode())}

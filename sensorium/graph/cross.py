@@ -13,6 +13,7 @@ from sensorium import media
 from sensorium.errors import AuthorError, CallerError, LatentError, ModelError, OperatorError, ToolError
 from sensorium.events import WireCrossed
 from sensorium.graph.ask import RunModel
+from sensorium.graph.holding import RunHolder
 from sensorium.latent.negotiation import Ladder, Sent, Step, negotiate
 from sensorium.latent.recipe import ROW, num_positions, num_thoughts
 from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
@@ -24,7 +25,9 @@ from sensorium.spec.graph import WireSpec
 __all__ = ["CrossedModel", "Wires", "settle_wires"]
 
 _FAILURES = (AuthorError, CallerError, ModelError, OperatorError, ToolError)
-"""After which another way is tried."""
+"""After which another way is made ready."""
+_REFUSALS = (LatentError, OperatorError)
+"""With which a model refuses what was made ready, before its first word; the latter where bytes are damaged or gone."""
 _SPACES = {"kv": KV, "embeds": EMBEDS}
 
 
@@ -119,7 +122,7 @@ class Wires:
 
     async def _given(self, latent: Latent, space: str) -> Blob:
         sender = await self.model.of(latent.made_by)
-        return (await sender.give(latent, space)).blob
+        return (await RunHolder(sender).give(latent, space)).blob
 
     async def _bridged(self, latent: Latent, name: str) -> Blob:
         """The rows that a bridge makes of a latent."""
@@ -167,16 +170,16 @@ class CrossedModel:
                     async for event in events:
                         yield event
                 return
-            except LatentError as refusal:  # the model says so before its first word
+            except _REFUSALS as refusal:
                 if not await self.wires.fall(str(refusal)):
                     raise
 
     async def hold(self, ask: Ask, thoughts: int, twin: str) -> Latent:
-        """What the model holds; see `RunModel.hold`."""
+        """What the model holds; see `RunHolder.hold`."""
         while True:
             try:
-                return await self.model.hold(self._crossing(ask), thoughts, twin)
-            except LatentError as refusal:
+                return await RunHolder(self.model).hold(self._crossing(ask), thoughts, twin)
+            except _REFUSALS as refusal:
                 if not await self.wires.fall(str(refusal)):
                     raise
 

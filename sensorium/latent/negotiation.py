@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sensorium.latent.spaces import End
+from sensorium.latent.spaces import CONTEXT, End
 from sensorium.spec.graph import WireSpec
 
 __all__ = ["AT_LEAST", "Ladder", "Lossy", "Sent", "Step", "negotiate"]
@@ -113,6 +113,9 @@ def _offers(
         yield "kv", kv_bytes, _differ("kv", sent, reader) or _other_bits(sent, reader), ""
         # A thought that is sent as its row need not be thought again.
         yield from (embeds, recipe) if sent.thoughts and not sent.has_foreign else (recipe, embeds)
+    elif sent.space == CONTEXT:
+        for rung in ("kv", "recipe", "embeds"):
+            yield rung, 0, _MUTE, ""
     elif not lossy:
         yield "bridge", 0, _BLIND if reader is None else f"none leads from {sent.space} to its reader", ""
     least = AT_LEAST if asked.at_least is None else asked.at_least
@@ -122,6 +125,7 @@ def _offers(
 
 
 _BLIND = "its reader takes text alone"
+_MUTE = "its sender hands on text alone"
 
 
 def _told(refused: Sequence[tuple[str, str]]) -> str:
