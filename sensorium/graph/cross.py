@@ -18,7 +18,7 @@ from sensorium.latent.negotiation import Ladder, Sent, Step, negotiate
 from sensorium.latent.recipe import ROW, num_positions, num_thoughts
 from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
 from sensorium.latent.ways import bridge_tap, bridge_ways, read_states
-from sensorium.model.contract import Ask, ModelEvent
+from sensorium.model.contract import Ask, Message, ModelEvent
 from sensorium.parts import Blob, Latent, Value
 from sensorium.spec.graph import WireSpec
 
@@ -52,6 +52,11 @@ class Wires:
     reader: End | None
     """The same, as it was loaded; None for one that takes no latents."""
     by_port: dict[str, _Wire] = field(default_factory=dict[str, _Wire])
+
+    @property
+    def begins_prompts(self) -> bool:
+        """Whether what was held can begin a prompt of the reader; a server begins its prompts itself."""
+        return self.reader is not None and "recipe" in self.reader.reads
 
     def inputs(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """The inputs, with the latents as they go to the model."""
@@ -100,14 +105,14 @@ class Wires:
 
     async def _made_ready(self, latent: Latent, step: Step) -> Latent:
         if step.rung == "text":
-            return latent if self.reader is None else msgspec.structs.replace(latent, rung="text")
+            return msgspec.structs.replace(latent, rung="text") if self.begins_prompts else latent
         if step.rung == "recipe":
             frame = self.model.sealer.recipe(latent)
         elif step.rung == "bridge":
             frame = await self._bridged(latent, step.by)
         else:
             frame = await self._given(latent, _SPACES[step.rung])
-            if self.reader is not None and "recipe" not in self.reader.reads:
+            if not self.begins_prompts:
                 return self._opened(latent, step, frame)
         return msgspec.structs.replace(latent, rung=step.rung, frame=frame)
 
@@ -187,14 +192,14 @@ class CrossedModel:
         """The model belongs to the project; nothing is let go of here."""
 
     def _crossing(self, ask: Ask) -> Ask:
-        messages = tuple(
-            replace(
-                message,
-                parts=tuple(self.wires.ready(part) if isinstance(part, Latent) else part for part in message.parts),
-            )
-            for message in ask.messages
-        )
-        return replace(ask, messages=messages)
+        return replace(ask, messages=tuple(map(self._message, ask.messages)))
+
+    def _message(self, message: Message) -> Message:
+        """A message with its latents as they go now; those that are left to their text, as text."""
+        parts = [self.wires.ready(part) if isinstance(part, Latent) else part for part in message.parts]
+        told = [part.twin or "" for part in parts if isinstance(part, Latent) and not part.rung]
+        kept = tuple(part for part in parts if not isinstance(part, Latent) or part.rung)
+        return replace(message, content="\n\n".join((*told, message.content)), parts=kept)
 
 
 async def settle_wires(model: RunModel, inputs: Mapping[str, Value], terms: Mapping[str, WireSpec]) -> Wires:
