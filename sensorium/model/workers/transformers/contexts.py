@@ -145,6 +145,7 @@ class Contexts:
         if head.space == KV:
             if not is_first:
                 raise LatentError("keys and values hold at the beginning of a prompt alone; send the recipe instead")
+            self._check_bits(head)
             yield Loaded(digest, self._cache_of(frame))
         elif head.space == EMBEDS:
             yield from self._rows_of(frame, digest)
@@ -152,6 +153,27 @@ class Contexts:
             yield from self._replayed(frame, digest)
         else:
             raise LatentError(f"a language model reads {KV}, {EMBEDS} and {RECIPE}, and the frame holds {head.space}")
+
+    def _check_bits(self, head: FrameHead) -> None:
+        """Nothing, where keys and values that lie as they were computed are those that this model would compute.
+
+        Packed ones claim no equal bits, nor does a frame that tells neither of a runtime nor of chunks.
+
+        Raises:
+            LatentError: They are not.
+        """
+        if head.codec:
+            return
+        if head.chunks not in (0, CHUNK_TOKENS):
+            raise LatentError(
+                f"the keys and values were read in chunks of {head.chunks} tokens, and this language model reads "
+                f"{CHUNK_TOKENS} at once, with other roundings; send the recipe instead"
+            )
+        if head.runtime not in ("", self.runtime):
+            raise LatentError(
+                f"the keys and values were computed by {head.runtime}, and this language model is {self.runtime}; "
+                "send the recipe instead"
+            )
 
     def _cache_of(self, frame: Frame) -> torch.Tensor:
         told = self.told()
