@@ -1,4 +1,4 @@
-"""Whether latents cross between processes bit for bit: `python benchmarks/bit_equality.py [--prompts N]`.
+"""Whether latents cross between processes bit for bit: `benchmarks/bit_equality.py [--prompts N] [--state FILE]`.
 
 Two processes serve SmolLM2-135M. One reads a prompt, in some cases thinks behind it, and hands on what it holds; the
 other answers a question about it. What the first computes when it goes on from what it holds itself is the measure: the
@@ -9,22 +9,25 @@ Bits hold while both read in chunks of one size. So `kv` must be refused in ever
 negotiation before anything is sent, and by the worker that gets such a frame nevertheless. What that guards against is
 counted beside it: the same prompt, read in other chunks.
 
-Needs the checkpoint smollm2-135m-transformers, some 4 GB of disk for a while, and half an hour of two cores.
+Needs the checkpoint smollm2-135m-transformers and some 4 GB of disk for a while. With a file for its state, it goes on
+behind the last prompt that it finished there.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -53,12 +56,12 @@ RUNGS = ("ids", "recipe", "embeds", "kv")
 SENTENCES = Path(__file__).with_name("sentences.txt")
 MOST_WORDS = 270
 LEAST_WORDS = 17
-THOUGHTFUL_EVERY = 5
+THOUGHTFUL_EVERY = 10
 """One prompt of so many is also handed on with thoughts behind it."""
-MOST_THOUGHTS = 8
+MOST_THOUGHTS = 4
 OTHER_CHUNKS = (16, 32, 63, 65, 128, 256)
 """Sizes of chunks that a reader may have instead."""
-READ_IN = 16
+READ_IN = 48
 """Tokens of the chunks in which prompts are read again, to see what becomes of their bits."""
 QUESTION = "\n\nWhat is told here?"
 REPLY = "It tells of several things"
@@ -72,7 +75,6 @@ class Pair:
     reader: TransformersModel
     end: End
     """Who both are."""
-    pids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,9 @@ async def pair(dtype: str, home: Path) -> AsyncIterator[Pair]:
         sender, reader = models
         end = await sender.end()
         assert end == await reader.end(), "the two ends differ"
-        pids = tuple(sorted(state.pid for state in await host.stats()))
+        pids = {state.pid for state in await host.stats()}
         assert len(pids) == 2, f"two processes, and there are {len(pids)}"
-        yield Pair(sender, reader, end, pids)
+        yield Pair(sender, reader, end)
     finally:
         for model in models:
             await host.unload(model.binding)
@@ -223,37 +225,71 @@ async def cross(ends: Pair, case: Case, counts: Counter[str]) -> Score:
     return own
 
 
-async def measured(dtype: str, texts: Sequence[str]) -> tuple[Counter[str], dict[str, object]]:
-    """Counts over all prompts, and what stands beside them."""
+@dataclass(slots=True)
+class Tally:
+    """What was counted over prompts of one element type, each kept as soon as it is finished."""
+
+    key: list[object]
+    """What the counts are of: those of another key are not gone on from."""
+    state: Path | None
+    counts: Counter[str] = field(default_factory=Counter[str])
+    positions: list[int] = field(default_factory=list[int])
+    greatest: float = 0.0
+    """Difference of a logit in other chunks."""
+
+    def __post_init__(self) -> None:
+        lines = self.state.read_text(encoding="utf-8").splitlines() if self.state and self.state.exists() else []
+        for line in map(json.loads, lines):
+            if line["key"] == self.key:
+                self._add(line)
+
+    def finish(self, counts: Counter[str], positions: int, difference: float) -> None:
+        """Takes in one prompt."""
+        line = {"key": self.key, "counts": dict(counts), "positions": positions, "difference": difference}
+        self._add(line)
+        if self.state is not None:
+            with self.state.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self.counts.update(line["counts"])
+        self.positions.append(line["positions"])
+        self.greatest = max(self.greatest, line["difference"])
+
+
+async def judged(ends: Pair, number: int, text: str, tally: Tally) -> None:
+    """Everything that is counted of one prompt."""
     counts: Counter[str] = Counter()
-    positions: list[int] = []
-    greatest = 0.0
-    began_s = time.monotonic()
+    case = await held(ends, text, 0)
+    own = await cross(ends, case, counts)
+    negotiated(ends, case, counts)
+    await at_the_door(ends, case, counts)
+    difference = await in_other_chunks(ends, case, own, counts)
+    if number % THOUGHTFUL_EVERY == 0:
+        thoughtful = await held(ends, text, 1 + number // THOUGHTFUL_EVERY % MOST_THOUGHTS)
+        await cross(ends, thoughtful, counts)
+        negotiated(ends, thoughtful, counts)
+    tally.finish(counts, num_positions(case.context.load()), difference)
+
+
+async def measured(dtype: str, texts: Sequence[str], state: Path | None) -> tuple[Counter[str], dict[str, object]]:
+    """Counts over all prompts, and what stands beside them."""
     with tempfile.TemporaryDirectory() as folder:
         async with pair(dtype, Path(folder)) as ends:
-            for number, text in enumerate(texts):
-                case = await held(ends, text, 0)
-                positions.append(num_positions(case.context.load()))
-                own = await cross(ends, case, counts)
-                negotiated(ends, case, counts)
-                await at_the_door(ends, case, counts)
-                greatest = max(greatest, await in_other_chunks(ends, case, own, counts))
-                if number % THOUGHTFUL_EVERY == 0:
-                    case = await held(ends, text, 1 + number // THOUGHTFUL_EVERY % MOST_THOUGHTS)
-                    await cross(ends, case, counts)
-                    negotiated(ends, case, counts)
-                if number % 20 == 19:
-                    print(f"{dtype}: {number + 1} prompts, {time.monotonic() - began_s:.0f} s", flush=True)
-            beside: dict[str, object] = {
-                "runtime": ends.end.runtime,
-                "weights": ends.end.weights,
-                "chunks": ends.end.chunks,
-                "processes": len(ends.pids),
-                "positions": [min(positions), sorted(positions)[len(positions) // 2], max(positions)],
-                "greatest difference of a logit in other chunks": greatest,
-                "seconds": round(time.monotonic() - began_s),
-            }
-    return counts, beside
+            tally = Tally([ends.end.weights, ends.end.runtime, len(texts), READ_IN, THOUGHTFUL_EVERY], state)
+            began_s = time.monotonic()
+            for number, text in list(enumerate(texts))[len(tally.positions) :]:
+                await judged(ends, number, text, tally)
+                print(f"{dtype}: {number + 1} of {len(texts)}, {time.monotonic() - began_s:.0f} s", flush=True)
+    middle = sorted(tally.positions)[len(tally.positions) // 2]
+    beside: dict[str, object] = {
+        "runtime": ends.end.runtime,
+        "weights": ends.end.weights,
+        "chunks": ends.end.chunks,
+        "positions, least, middle and most": [min(tally.positions), middle, max(tally.positions)],
+        "greatest difference of a logit in other chunks": tally.greatest,
+    }
+    return tally.counts, beside
 
 
 def figures(dtype: str, counts: Counter[str]) -> Iterator[Figure]:
@@ -273,13 +309,13 @@ def figures(dtype: str, counts: Counter[str]) -> Iterator[Figure]:
         )
 
 
-async def main(num: int, results: Path) -> None:
+async def main(num: int, results: Path, state: Path | None) -> None:
     """Measures both element types, and keeps the figures."""
     texts = list(islice(prompts(num), num))
     reached: list[Figure] = []
     details: dict[str, object] = {}
     for dtype in DTYPES:
-        counts, beside = await measured(dtype, texts)
+        counts, beside = await measured(dtype, texts, state)
         reached += figures(dtype, counts)
         details[dtype] = {"counts": dict(counts), **beside}
         for name, value in {**counts, **beside}.items():
@@ -290,6 +326,7 @@ async def main(num: int, results: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=PROMPTS)
+    parser.add_argument("--state", type=Path)
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.prompts, arguments.results))
+    asyncio.run(main(arguments.prompts, arguments.results, arguments.state))
