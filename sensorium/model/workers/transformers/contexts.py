@@ -13,7 +13,7 @@ import torch
 import transformers
 from blake3 import blake3
 
-from sensorium.errors import LatentError
+from sensorium.errors import CallerError, LatentError
 from sensorium.latent.frame import Frame, FrameHead, Tensor, frame_key, open_frame, seal
 from sensorium.latent.recipe import CHUNK_TOKENS, CUT, THOUGHT, num_positions
 from sensorium.latent.spaces import EMBEDS, KV, RECIPE, hidden_layer
@@ -36,11 +36,13 @@ class Contexts:
         model: A causal language model of transformers.
         tokenizer: Its tokenizer.
         device: Where it is.
+        limit: Most positions of a prompt.
     """
 
     model: Any
     tokenizer: Any
     device: str
+    limit: int
     _weights: str = ""
 
     @property
@@ -85,6 +87,7 @@ class Contexts:
 
         Raises:
             LatentError: A frame is not one that this model can read.
+            CallerError: A frame alone has more positions than a prompt may have.
         """
         made: list[Piece] = []
         for segment in segments:
@@ -142,9 +145,15 @@ class Contexts:
                 f"the frame of {head.space} is of the weights {head.weights[:12]}…, and this language model has "
                 f"{self.weights[:12]}…; what one model holds means nothing to another"
             )
+        if head.positions > self.limit:
+            raise CallerError(
+                f"the frame of {head.space} has {head.positions} positions, {head.positions - self.limit} more than "
+                f"the {self.limit} of the model's context; send less or raise context_tokens in the profile"
+            )
         if head.space == KV:
             if not is_first:
                 raise LatentError("keys and values hold at the beginning of a prompt alone; send the recipe instead")
+            self._check_bits(head)
             yield Loaded(digest, self._cache_of(frame))
         elif head.space == EMBEDS:
             yield from self._rows_of(frame, digest)
@@ -153,10 +162,33 @@ class Contexts:
         else:
             raise LatentError(f"a language model reads {KV}, {EMBEDS} and {RECIPE}, and the frame holds {head.space}")
 
+    def _check_bits(self, head: FrameHead) -> None:
+        """Nothing, where keys and values that lie as they were computed are those that this model would compute.
+
+        Packed ones claim no equal bits, nor does a frame that tells neither of a runtime nor of chunks.
+
+        Raises:
+            LatentError: They are not.
+        """
+        if head.codec:
+            return
+        if head.chunks not in (0, CHUNK_TOKENS):
+            raise LatentError(
+                f"the keys and values were read in chunks of {head.chunks} tokens, and this language model reads "
+                f"{CHUNK_TOKENS} at once, with other roundings; send the recipe instead"
+            )
+        if head.runtime not in ("", self.runtime):
+            raise LatentError(
+                f"the keys and values were computed by {head.runtime}, and this language model is {self.runtime}; "
+                "send the recipe instead"
+            )
+
     def _cache_of(self, frame: Frame) -> torch.Tensor:
         told = self.told()
         tensor = self._tensor(frame, "latent")
         wanted = [told["layers"], 2, told["kv_heads"], frame.head.positions, told["head_width"]]
+        if not frame.head.positions:
+            raise LatentError("the frame of keys and values has no positions; leave it out")
         if list(tensor.shape) != wanted or tensor.dtype != self.model.dtype:
             raise LatentError(
                 f"the keys and values are {list(tensor.shape)} of {_NAMES.get(tensor.dtype)}; this model's are "
@@ -165,26 +197,52 @@ class Contexts:
         return tensor
 
     def _rows_of(self, frame: Frame, digest: str) -> Iterator[Rows]:
-        rows = self._tensor(frame, "latent")
-        width = int(self.model.config.hidden_size)
-        if rows.ndim != 2 or rows.shape[1] != width or not rows.is_floating_point():
-            raise LatentError(f"the input embeddings are {list(rows.shape)}; this model's are [positions, {width}]")
+        rows = self._own_rows(frame, "latent")
+        if len(rows) != frame.head.positions or not len(rows):
+            raise LatentError(
+                f"the frame has {len(rows)} input embeddings and tells of {frame.head.positions}; right is one for "
+                "each position, at least one"
+            )
         sizes = [int(size) for size in frame.tensors["sizes"].ravel()] if "sizes" in frame.tensors else []
         if sizes and (sum(sizes) != len(rows) or min(sizes) < 1):
             raise LatentError(f"the frame parts {len(rows)} rows into {sum(sizes)}; its sizes are wrong")
-        yield from of_rows(rows.to(self.model.dtype), digest, sizes)
+        yield from of_rows(rows, digest, sizes)
+
+    def _own_rows(self, frame: Frame, name: str) -> torch.Tensor:
+        """Rows of a frame in the model's own element type.
+
+        Raises:
+            LatentError: They are none that this model reads.
+        """
+        given = self._tensor(frame, name)
+        width = int(self.model.config.hidden_size)
+        if given.ndim != 2 or given.shape[1] != width or not given.is_floating_point():
+            raise LatentError(
+                f"the input embeddings are {list(given.shape)} of {frame.dtypes[name]}; this model's are "
+                f"[positions, {width}] of floating-point numbers"
+            )
+        rows = given.to(self.model.dtype)
+        if not bool(torch.isfinite(rows).all()):  # what is finite in 32 bits need not be so in 16
+            raise LatentError(f"the input embeddings hold numbers too large for {_NAMES[self.model.dtype]}")
+        return rows
 
     def _replayed(self, frame: Frame, digest: str) -> Iterator[Piece]:
         told = self._tensor(frame, "latent")
-        rows = self._tensor(frame, "rows").to(self.model.dtype) if "rows" in frame.tensors else None
+        rows = self._own_rows(frame, "rows") if "rows" in frame.tensors else None
         if told.ndim != 1 or told.dtype != torch.int32 or not len(told):
             raise LatentError("a recipe is int32 [entries], at least one")
         if int(told.max()) >= int(self.model.config.vocab_size):
             raise LatentError(f"the recipe holds token {int(told.max())}, which this model's vocabulary has not")
-        if rows is not None and (rows.ndim != 2 or rows.shape[1] != int(self.model.config.hidden_size)):
-            raise LatentError(f"the recipe's rows are {list(rows.shape)}, which this model cannot read")
-        if num_positions(told.numpy()) != frame.head.positions:
-            raise LatentError(f"the recipe does not fill the {frame.head.positions} positions that its frame tells of")
+        positions = num_positions(told.numpy())
+        if positions != frame.head.positions or not positions:
+            raise LatentError(
+                f"the recipe fills {positions} positions and its frame tells of {frame.head.positions}; right is the "
+                "same number, at least one"
+            )
+        if len(told) > 2 * positions + 1:
+            raise LatentError(
+                f"the recipe has {len(told)} entries for {positions} positions; the rest are cuts in vain"
+            )
         try:
             yield from of_recipe([int(entry) for entry in frame.tensors["latent"]], rows, digest)
         except ValueError as error:

@@ -86,7 +86,7 @@ def of_recipe(recipe: Sequence[int], rows: torch.Tensor | None, digest: str) -> 
         digest: Of the frame that the rows came in.
 
     Raises:
-        ValueError: The recipe holds what is no entry, or wants more rows than there are.
+        ValueError: The recipe holds what is no entry, or wants other than all the rows that there are.
     """
     used = 0
     for kind, entries in runs(recipe):
@@ -100,3 +100,5 @@ def of_recipe(recipe: Sequence[int], rows: torch.Tensor | None, digest: str) -> 
             used += len(entries)
         else:
             yield from of_tokens(entries)
+    if rows is not None and used < len(rows):
+        raise ValueError(f"a recipe wants {used} rows from elsewhere, and comes with {len(rows)}")

@@ -8,6 +8,8 @@ from typing import Any, assert_never
 import torch
 from transformers import DynamicCache
 
+from sensorium.errors import LatentError
+
 from .pieces import Loaded, Piece, Rows, Thought, Tokens
 
 __all__ = ["Reader"]
@@ -39,18 +41,27 @@ class Reader:
         self._num_read = 0
         """Positions in the cache, those behind the prompt among them."""
         self._cache: Any = DynamicCache()
-        self._logits = torch.empty(0)
+        self._logits: torch.Tensor | None = None
+        """Of what follows the last piece; None where no step has told of it."""
 
     def read(self, pieces: Sequence[Piece]) -> torch.Tensor:
-        """Logits of what follows a prompt whose last piece is no `Loaded`, float32 [vocabulary], on its device."""
+        """Logits of what follows a prompt, float32 [vocabulary], on its device.
+
+        Raises:
+            LatentError: Its last piece is keys and values, or it has none.
+        """
         same = self._num_same(pieces[:-1])
         while same and isinstance(pieces[same], Thought):  # a thought comes out of the step before it
             same -= 1
         self._go_on_from(pieces, same)
-        return self._logits
+        return self._following()
 
     def hold(self, pieces: Sequence[Piece]) -> torch.Tensor:
-        """What the model holds after pieces: keys and values, [layers, 2, heads, positions, width of a head]."""
+        """What the model holds after pieces: keys and values, [layers, 2, heads, positions, width of a head].
+
+        Raises:
+            LatentError: It is to think right behind keys and values.
+        """
         same = self._num_same(pieces)
         while 0 < same < len(pieces) and isinstance(pieces[same], Thought):
             same -= 1
@@ -122,6 +133,7 @@ class Reader:
         elif num_positions < self._num_read:
             self._cache.crop(num_positions - self._num_read)
         self._num_read = num_positions
+        self._logits = None
         self._pieces, self._thoughts = self._pieces[:num_pieces], self._thoughts[:num_pieces]
 
     def _step(self, piece: Piece, **options: Any) -> Any:
@@ -148,7 +160,15 @@ class Reader:
         for layer, (keys, values) in enumerate(piece.cache):
             self._cache.update(keys[None].to(self._device), values[None].to(self._device), layer)
         self._num_read += len(piece)
+        self._logits = None
         self._thoughts.append(None)
+
+    def _following(self) -> torch.Tensor:
+        if self._logits is None:
+            raise LatentError(
+                "keys and values tell of no next token, nor does a prompt without tokens; let text stand behind them"
+            )
+        return self._logits
 
     def _thought(self) -> torch.Tensor:
         """The mean of the likeliest next tokens' input embeddings, weighed by their probabilities; [1, width].
@@ -156,7 +176,7 @@ class Reader:
         It stays where input embeddings are: a last hidden state that is fed back is read as noise.
         Source: Zhang et al., Soft Thinking, arXiv:2505.15778.
         """
-        chances, ids = torch.softmax(self._logits, -1).topk(_LIKELIEST)
+        chances, ids = torch.softmax(self._following(), -1).topk(_LIKELIEST)
         embeds = self._model.get_input_embeddings()(ids)
         row: torch.Tensor = (chances / chances.sum()) @ embeds.float()
         return row[None].to(embeds.dtype)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sensorium.errors import LatentError
+from sensorium.errors import CallerError, LatentError
 from sensorium.model.choosing import choose
 from sensorium.model.cores import idle_cores
 from sensorium.worker import Failed, Item
@@ -38,7 +38,7 @@ class Transformers:
         limit = int(os.environ.get("SENSORIUM_CONTEXT_TOKENS", "8192"))
         self._limit = min(limit, int(getattr(self._model.config, "max_position_embeddings", limit)))
         self._reader = Reader(self._model, device)
-        self._contexts = Contexts(self._model, self._tokenizer, device)
+        self._contexts = Contexts(self._model, self._tokenizer, device, self._limit)
 
     @torch.inference_mode()
     def run(self, batch: list[dict[str, Any]]) -> Iterator[Any]:
@@ -50,14 +50,14 @@ class Transformers:
             pieces = self._contexts.pieces(segments, call["frames"] or [])
             if settings.get("fresh"):
                 self._reader.forget()
+            if not pieces and settings.get("do") != "tell":
+                raise CallerError("the prompt is empty; give some text to read")
             num_positions = sum(map(len, pieces)) + settings.get("thoughts", 0)
             if num_positions > self._limit:
-                yield Failed(0, _too_long(num_positions, self._limit), kind="caller")
-                yield [None]
-            else:
-                yield from self._done(segments, pieces, settings)
-        except LatentError as refusal:
-            yield Failed(0, str(refusal), kind="latent")
+                raise CallerError(_too_long(num_positions, self._limit))
+            yield from self._done(segments, pieces, settings)
+        except CallerError as refusal:
+            yield Failed(0, str(refusal), kind="latent" if isinstance(refusal, LatentError) else "caller")
             yield [None]
 
     def close(self) -> None:
