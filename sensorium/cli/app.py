@@ -11,7 +11,22 @@ import typer
 from typer.exceptions import TyperException
 
 import sensorium
-from sensorium.cli import chat, check, doctor, eval_, graph, init, list_, models, run, runs, schema, sessions, store
+from sensorium.cli import (
+    chat,
+    check,
+    doctor,
+    eval_,
+    graph,
+    init,
+    list_,
+    measure,
+    models,
+    run,
+    runs,
+    schema,
+    sessions,
+    store,
+)
 from sensorium.cli.streams import TAKES_NO_MORE, open_closed, say, silence
 from sensorium.errors import SensoriumError
 
@@ -36,6 +51,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(store.app, name="store")
 app.command("eval")(eval_.eval_)
+app.command("measure")(measure.measure)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
