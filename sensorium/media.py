@@ -16,6 +16,7 @@ from PIL import ImageOps
 
 __all__ = [
     "TENSOR_DTYPES",
+    "as_bits",
     "as_floats",
     "decode_image",
     "decode_masks",
@@ -127,6 +128,15 @@ def as_floats(array: Array, dtype: str) -> npt.NDArray[np.float32]:
     if dtype == "bfloat16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32)
+
+
+def as_bits(array: npt.NDArray[np.float32], dtype: str) -> Array:
+    """Float32 as it lies in a tensor of `dtype`; bfloat16 as its bits, rounded to the nearest, ties to even."""
+    if dtype != "bfloat16":
+        return array.astype(np.dtype(dtype))
+    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+    odd = (bits >> 16) & 1
+    return ((bits + 0x7FFF + odd) >> 16).astype(np.uint16)
 
 
 def decode_tensor(data: bytes, shape: tuple[int, ...], dtype: str) -> Array:

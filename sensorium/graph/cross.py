@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,10 +15,11 @@ from sensorium.errors import AuthorError, CallerError, LatentError, ModelError, 
 from sensorium.events import WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.graph.holding import RunHolder
-from sensorium.latent.negotiation import Ladder, Sent, Step, negotiate
+from sensorium.latent.coding import coded, decoded
+from sensorium.latent.negotiation import Ladder, Lossy, Sent, Step, negotiate
 from sensorium.latent.recipe import ROW, num_positions, num_thoughts
 from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
-from sensorium.latent.ways import bridge_tap, bridge_ways, read_states
+from sensorium.latent.ways import bridge_tap, lossy_ways, read_states
 from sensorium.model.contract import Ask, Message, ModelEvent
 from sensorium.parts import Blob, Latent, Value
 from sensorium.spec.graph import WireSpec
@@ -29,6 +31,13 @@ _FAILURES = (AuthorError, CallerError, ModelError, OperatorError, ToolError)
 _REFUSALS = (LatentError, OperatorError)
 """With which a model refuses what was made ready, before its first word; the latter where bytes are damaged or gone."""
 _SPACES = {"kv": KV, "embeds": EMBEDS}
+
+
+class _Ready(NamedTuple):
+    latent: Latent
+    """As it goes to the model."""
+    num_bytes: int
+    """What crosses."""
 
 
 @dataclass(slots=True)
@@ -78,12 +87,13 @@ class Wires:
         while wire.ladder.steps:
             step = wire.ladder.steps[0]
             try:
-                wire.ready = await self._made_ready(latent, step)
+                wire.ready, num_bytes = await self._made_ready(latent, step)
             except _FAILURES as error:
                 wire.ladder = wire.ladder.below(step, str(error))
                 continue
             known.add(wire.ready.blob)
-            self._tell(port, step, wire.ready)
+            context = self.model.context
+            context.emit(WireCrossed(context.run, context.node, port, step.rung, step.why, num_bytes))
             return
         reasons = "; ".join(f"{rung}: {why}" for rung, why in wire.ladder.refused)
         raise CallerError(
@@ -103,9 +113,12 @@ class Wires:
             await self.settle(port, wire.latent, wire.ladder.below(wire.ladder.steps[0], why))
         return bool(falling)
 
-    async def _made_ready(self, latent: Latent, step: Step) -> Latent:
+    async def _made_ready(self, latent: Latent, step: Step) -> _Ready:
         if step.rung == "text":
-            return msgspec.structs.replace(latent, rung="text") if self.begins_prompts else latent
+            told = msgspec.structs.replace(latent, rung="text") if self.begins_prompts else latent
+            return _Ready(told, len((latent.twin or "").encode()))
+        if step.rung.startswith("kv/"):
+            return await self._coded(latent, step.by)
         if step.rung == "recipe":
             frame = self.model.sealer.recipe(latent)
         elif step.rung == "bridge":
@@ -113,8 +126,16 @@ class Wires:
         else:
             frame = await self._given(latent, _SPACES[step.rung])
             if not self.begins_prompts:
-                return self._opened(latent, step, frame)
-        return msgspec.structs.replace(latent, rung=step.rung, frame=frame)
+                return _Ready(self._opened(latent, step, frame), frame.size_bytes)
+        return _Ready(msgspec.structs.replace(latent, rung=step.rung, frame=frame), frame.size_bytes)
+
+    async def _coded(self, latent: Latent, codec: str) -> _Ready:
+        """What a reader makes of keys and values that cross in fewer bytes."""
+        assert self.reader is not None, "keys and values go to a reader of latents"
+        sealer, whole = self.model.sealer, await self._given(latent, KV)
+        crossing = await asyncio.to_thread(coded, sealer, whole, codec, self.reader)
+        frame = await asyncio.to_thread(decoded, sealer, crossing, self.reader)
+        return _Ready(msgspec.structs.replace(latent, rung="kv", frame=frame), crossing.size_bytes)
 
     def _opened(self, latent: Latent, step: Step, frame: Blob) -> Latent:
         """The input embeddings of what was read, for a server, which begins its prompts itself."""
@@ -139,11 +160,6 @@ class Wires:
         states = read_states(latent, media.as_floats(computed.load(), computed.dtype))
         rows = await asyncio.to_thread(bridge.cross, states)
         return sealer.rows(rows, weights=self.reader.weights, made_by=name)
-
-    def _tell(self, port: str, step: Step, ready: Latent) -> None:
-        context = self.model.context
-        num_bytes = len((ready.twin or "").encode()) if ready.frame is None else ready.frame.size_bytes
-        context.emit(WireCrossed(context.run, context.node, port, step.rung, step.why, num_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +233,17 @@ async def settle_wires(model: RunModel, inputs: Mapping[str, Value], terms: Mapp
     has_begun = False
     for port, latent in latents.items():
         reader = None if has_begun and latent.space == CONTEXT else wires.reader
-        ways = tuple(bridge_ways(latent, reader, model.context.services.bridges)) if reader else ()
+        ways = _ways(model, latent, reader, terms.get(port)) if reader else ()
         ladder = negotiate(_sent(latent), reader, ways, terms.get(port))
         await wires.settle(port, latent, ladder)
         has_begun |= latent.space == CONTEXT
     return wires
+
+
+def _ways(model: RunModel, latent: Latent, reader: End, terms: WireSpec | None) -> tuple[Lossy, ...]:
+    services = model.context.services
+    asked = terms.rungs if terms is not None and terms.rungs is not None else ()
+    return tuple(lossy_ways(latent, reader, services.bridges, services.cards, asked))
 
 
 def _sent(latent: Latent) -> Sent:

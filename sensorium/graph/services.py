@@ -10,6 +10,7 @@ from sensorium.agent.planning import Way
 from sensorium.database import Database
 from sensorium.host.contract import Binding, Host
 from sensorium.latent.bridge import Bridge
+from sensorium.latent.cards import CardShelf
 from sensorium.model.contract import Model
 from sensorium.results import Results
 from sensorium.runs import Runs
@@ -87,6 +88,11 @@ class Services(Protocol):
         Raises:
             AuthorError: One of them has faults.
         """
+        ...
+
+    @property
+    def cards(self) -> CardShelf:
+        """What was measured about ways that lose something."""
         ...
 
     def way(self, role: str) -> Way:

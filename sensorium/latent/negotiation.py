@@ -120,7 +120,8 @@ def _offers(
         yield "bridge", 0, _BLIND if reader is None else f"none leads from {sent.space} to its reader", ""
     least = AT_LEAST if asked.at_least is None else asked.at_least
     for way in lossy:
-        yield way.rung, way.num_bytes, _short(way, least) or ("" if reader else _BLIND), way.by
+        bar = _differ("kv", sent, reader) or _other_bits(sent, reader) if way.rung.startswith("kv/") else ""
+        yield way.rung, way.num_bytes, bar or _short(way, least) or ("" if reader else _BLIND), way.by
     yield "text", len((sent.twin or "").encode()), "" if sent.twin is not None else "nothing says the same in words", ""
 
 
@@ -158,7 +159,7 @@ def _other_bits(sent: Sent, reader: End | None) -> str:
 
 
 def _short(way: Lossy, least: float) -> str:
-    name = f"{way.rung} {way.by}".strip()
+    name = f"{way.rung} {way.by}" if way.rung == "bridge" else way.rung
     if way.recovered is None:
         return f"no card of {name} holds for these two ends"
     if way.recovered < least:

@@ -49,6 +49,8 @@ class End:
     kv_heads: int
     head_width: int
     """Numbers in a key, and in a value, of one head."""
+    rope: tuple[float, ...] = ()
+    """Radians a position by which keys are turned, one for each pair of numbers; empty where that is not the whole."""
     checkpoint: str = ""
     """Digest of the checkpoint's files: what a server is known by that does not tell how it loaded them."""
     reads: tuple[str, ...] = ("kv", "recipe", "embeds")

@@ -63,6 +63,7 @@ class TransformersModel(HostedModel):
         if self._end is None:
             outputs = await self._outputs(Prompt(("",), ()), {"do": "tell"})
             told = _report(outputs)
+            told["rope"] = tuple(told["rope"])
             self._end = End(**told, checkpoint=self.binding.checkpoint_digests["weights"])
         return self._end
 

@@ -16,6 +16,7 @@ from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
 from sensorium.latent.bridge import Bridge, read_bridge
+from sensorium.latent.cards import CardShelf
 from sensorium.latent.sealing import Sealer
 from sensorium.model import open_attached, open_model
 from sensorium.model.contract import Model
@@ -215,6 +216,11 @@ class Project:
     def _bridges(self) -> tuple[Bridge, ...]:
         homes = dict.fromkeys(home for home in (box_folder(), self.folder) if home is not None)
         return tuple(read_bridge(folder) for home in homes for folder in members(home, "bridges", "bridge.yaml"))
+
+    @property
+    def cards(self) -> CardShelf:
+        """What was measured about ways that lose something: here first, then what the box brings."""
+        return CardShelf([self.home / "cards", box_folder() / "cards"])
 
     def way(self, role: str) -> Way:
         """How agents plan whose language model serves a role; step by step where the profile says nothing."""

@@ -85,7 +85,7 @@ async def crossings(sender: Served, context: Latent) -> dict[str, Blob]:
 @pytest.mark.parametrize("name", ["tuned", "other tokenizer"])
 async def test_all_that_one_holds_is_refused_by_the_other(alike: Alike, name: str, backwards: bool) -> None:
     sender, reader = (alike.others[name], alike.own) if backwards else (alike.own, alike.others[name])
-    refused = dict.fromkeys(RUNGS, 0)
+    refused: dict[str, int] = dict.fromkeys(RUNGS, 0)
     for text in PROMPTS:
         context = await sender.held(text)
         frames = await crossings(sender, context)

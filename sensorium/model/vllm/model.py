@@ -153,7 +153,8 @@ class VllmModel:
     async def end(self) -> End:
         """Who serves on a latent wire: known by the checkpoint, since a server does not tell how it loaded it."""
         takes = ("embeds",) if "latent" in self.reads and self._checkpoint and self._form.width else ()
-        return End("", "vllm", 0, "bfloat16", self._form.width or 0, 0, 0, 0, self._checkpoint, takes)
+        width = self._form.width or 0
+        return End("", "vllm", 0, "bfloat16", width, 0, 0, 0, checkpoint=self._checkpoint, reads=takes)
 
     async def close(self) -> None:
         """Closes connections; the servers go on."""

@@ -76,7 +76,12 @@ class Contexts:
             "layers": int(config.num_hidden_layers),
             "kv_heads": int(getattr(config, "num_key_value_heads", None) or heads),
             "head_width": int(getattr(config, "head_dim", None) or config.hidden_size // heads),
+            "rope": self._rope(),
         }
+
+    def _rope(self) -> list[float]:
+        turning = getattr(getattr(self.model.base_model, "rotary_emb", None), "inv_freq", None)
+        return [] if turning is None else [float(step) for step in turning.double()]
 
     def pieces(self, segments: Sequence[str | int], frames: Sequence[Any]) -> list[Piece]:
         """The pieces of a prompt.
@@ -150,6 +155,8 @@ class Contexts:
                 f"the frame of {head.space} has {head.positions} positions, {head.positions - self.limit} more than "
                 f"the {self.limit} of the model's context; send less or raise context_tokens in the profile"
             )
+        if head.codec:
+            raise LatentError(f"the frame is packed by {head.codec}; unpack it before it goes to a language model")
         if head.space == KV:
             if not is_first:
                 raise LatentError("keys and values hold at the beginning of a prompt alone; send the recipe instead")
