@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from constriction import stream as untyped  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+from constriction import stream as untyped  # pyright: ignore  # it ships no types
 
 from sensorium.latent.kv_shape import Array, KvError
 from sensorium.latent.kv_tables import CLASS_STEPS, MOST, STEPS, KvTables

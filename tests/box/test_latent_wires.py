@@ -13,6 +13,7 @@ from sensorium.errors import ModelError, OperatorError
 from sensorium.events import Event, WireCrossed
 from sensorium.graph import RunOptions
 from sensorium.host import WorkerHost
+from sensorium.latent.cards import Card, Controls, Interval
 from sensorium.latent.frame import FrameHead, Tensor, open_frame, seal
 from sensorium.latent.recipe import num_positions
 from sensorium.latent.sealing import Sealer
@@ -110,6 +111,55 @@ async def test_a_wire_that_takes_few_bytes_gets_the_recipe(scratch: Scratch) -> 
     assert "kv: " in crossed[0].why
     assert "the wire takes 2,000" in crossed[0].why
     assert 4 * num_positions(memory.load()) < crossed[0].num_bytes < 2000
+
+
+async def test_what_loses_something_wants_a_card_of_these_very_ends(scratch: Scratch) -> None:
+    model = scratch.models["central"]
+    assert isinstance(model, TransformersModel)
+    weights = (await model.end()).weights
+    terms = "{rungs: [kv/int8, text]}"
+    told, crossed, _ = await run(scratch, terms)
+    assert [event.rung for event in crossed] == ["text", "text"]
+    assert "kv/int8: no card of kv/int8 holds for these two ends" in crossed[0].why
+    scratch.cards.write(card(weights, "0" * 64, 1.0))
+    assert [event.rung for event in (await run(scratch, terms))[1]] == ["text", "text"]
+    scratch.cards.write(card(weights, weights, 0.85))
+    _, crossed, _ = await run(scratch, terms)
+    assert "kv/int8: the card of kv/int8 shows 85%, and the wire wants 90%" in crossed[0].why
+    answers, crossed, memory = await run(scratch, "{rungs: [kv/int8, text], at_least: 0.8}")
+    assert [event.rung for event in crossed] == ["kv/int8", "kv/int8"]
+    assert crossed[0].num_bytes < 0.6 * 23_040 * num_positions(memory.load())
+    assert "Aldous Finch" in answers["who"]
+    assert "1874" in answers["when"]
+    assert told["when"] == answers["when"]
+
+
+def card(sender: str, receiver: str, low: float) -> Card:
+    """What `sensorium measure` would write of keys and values in 8 bits."""
+    shown = Interval(1.0, low, 1.0)
+    return Card(
+        rung="kv/int8",
+        by="int8",
+        sender=sender,
+        receiver=receiver,
+        sender_runtime="",
+        receiver_runtime="",
+        tasks="test",
+        tasks_digest="0" * 64,
+        num_samples=2,
+        recovered=shown,
+        kl=0.0,
+        top1=1.0,
+        bit_equal=0.0,
+        divergence=16.0,
+        score=1.0,
+        text_score=1.0,
+        bytes_per_token=12_000.0,
+        milliseconds=1.0,
+        controls=Controls(0.0, 0.0, 0.0),
+        date="2026-11-30",
+        machine="test",
+    )
 
 
 async def test_thoughts_cross_and_what_is_taken_over_can_be_handed_on(scratch: Scratch) -> None:
