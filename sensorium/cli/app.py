@@ -11,7 +11,22 @@ import typer
 from typer.exceptions import TyperException
 
 import sensorium
-from sensorium.cli import chat, check, doctor, eval_, graph, init, list_, models, run, runs, schema, sessions, store
+from sensorium.cli import (
+    bridge,
+    chat,
+    check,
+    doctor,
+    eval_,
+    graph,
+    init,
+    list_,
+    models,
+    run,
+    runs,
+    schema,
+    sessions,
+    store,
+)
 from sensorium.cli.streams import TAKES_NO_MORE, open_closed, say, silence
 from sensorium.errors import SensoriumError
 
@@ -32,6 +47,7 @@ app.command("check")(check.check)
 app.command("list")(list_.list_)
 app.command("graph")(graph.graph)
 app.add_typer(models.app, name="models")
+app.add_typer(bridge.app, name="bridge")
 app.add_typer(runs.app, name="runs")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(store.app, name="store")

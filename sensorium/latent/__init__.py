@@ -1,0 +1,1 @@
+"""Latent wires: what one model computed, handed to another."""

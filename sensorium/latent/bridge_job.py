@@ -1,0 +1,173 @@
+"""The training of a bridge as the engine sees it: a job on the disk, and a process of its own that works on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import sensorium
+from sensorium.errors import CallerError, OperatorError
+
+__all__ = ["TrainingJob", "TrainingProgress", "text_files", "train", "weights_identity"]
+
+_SAID_LINES: Final = 6
+_SUFFIXES: Final = (".md", ".rst", ".txt")
+_READ_BYTES: Final = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What a training is asked to do. It is kept beside its state, so that it can be resumed as it began."""
+
+    name: str
+    sender: str
+    """Name of the checkpoint."""
+    sender_folder: str
+    """Directory of the transformers layout; so is the next."""
+    receiver: str
+    receiver_folder: str
+    licences: list[str]
+    texts: str
+    """Folder with text files."""
+    tap: str
+    """`hidden[k]`."""
+    stride: int
+    hidden: int
+    positions: int
+    """States of the sender to learn from."""
+    end_to_end: float
+    """Share of the minutes that are spent with the receiver in the loop."""
+    rate: float
+    """Learning rate with the receiver in the loop."""
+    minutes: float
+    """CPU-minutes in all."""
+    seed: int
+    out: str
+    """Folder in which the bridge's folder is made."""
+    state: str
+    """Folder of what is kept between two runs."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The job that was kept in a state folder.
+
+        Raises:
+            CallerError: There is none.
+        """
+        try:
+            return cls(**json.loads((folder / "job.json").read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise CallerError(f"there is no training to resume in {folder}; begin it without --resume") from error
+
+    def write(self) -> None:
+        """Keeps the job in its state folder."""
+        folder = Path(self.state)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "job.json").write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """How far a training is."""
+
+    stage: str
+    """`states`, `regress`, `end-to-end`, or `done`."""
+    share: float
+    """Of the stage, 0 to 1."""
+    step: int
+    loss: float
+    cpu_minutes: float
+    """Spent in all, earlier runs included."""
+    note: str = ""
+
+
+def train(job: TrainingJob, on_progress: Callable[[TrainingProgress], None]) -> Path:
+    """Trains a bridge in a process of its own, and gives the bridge's folder. An interrupt keeps what is done.
+
+    Raises:
+        OperatorError: The process failed; the message ends with its last lines.
+    """
+    job.write()
+    said_path = Path(job.state) / "said.txt"
+    with said_path.open("w+b") as said, _process(job, said) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            on_progress(TrainingProgress(**json.loads(line)))
+        code = process.wait()
+        said.seek(0)
+        lines = said.read().decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
+    if code:
+        raise OperatorError(f"training of bridge {job.name} failed with status {code}:\n" + "\n".join(lines))
+    return Path(job.out) / job.name
+
+
+@contextmanager
+def _process(job: TrainingJob, said: Any) -> Generator[subprocess.Popen[bytes]]:
+    """The process at work. It is told to keep what it has when the engine is interrupted, and waited for."""
+    package = str(Path(sensorium.__file__).resolve().parent.parent)
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sensorium.latent.training", job.state],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"},
+        start_new_session=True,  # an interrupt is ours to pass on
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        if process.stdout is not None:
+            process.stdout.close()
+        process.wait()
+
+
+def text_files(folder: str | Path) -> list[Path]:
+    """The text files in a folder and below it, in order.
+
+    Raises:
+        CallerError: There are none.
+    """
+    found = sorted(path for path in Path(folder).rglob("*") if path.suffix in _SUFFIXES and path.is_file())
+    if not found:
+        raise CallerError(f"{folder} has no text files; a bridge learns from {', '.join(_SUFFIXES)} files in a folder")
+    return found
+
+
+def weights_identity(folder: str | Path) -> str:
+    """Digest of a checkpoint's tensors, by name, dtype, shape and bytes, and of its tokenizer.
+
+    Raises:
+        OperatorError: The directory has no safetensors file.
+    """
+    total = hashlib.sha256()
+    tensors: list[tuple[str, Path, int, dict[str, Any]]] = []
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+        tensors += [(name, path, 8 + length, said) for name, said in header.items() if name != "__metadata__"]
+    if not tensors:
+        raise OperatorError(f"{folder} has no safetensors file; a checkpoint of the transformers layout has one")
+    for name, path, start, said in sorted(tensors, key=lambda tensor: tensor[0]):
+        total.update(f"{name}\0{said['dtype']}\0{said['shape']}\0".encode())
+        begin, end = said["data_offsets"]
+        with path.open("rb") as file:
+            file.seek(start + begin)
+            for at in range(begin, end, _READ_BYTES):
+                total.update(file.read(min(_READ_BYTES, end - at)))
+    tokenizer = Path(folder) / "tokenizer.json"
+    total.update(tokenizer.read_bytes() if tokenizer.is_file() else b"")
+    return total.hexdigest()

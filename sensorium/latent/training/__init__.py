@@ -1,0 +1,1 @@
+"""Training of bridges, with torch and transformers: imported in a process of its own alone."""
