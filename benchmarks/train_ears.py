@@ -24,15 +24,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from ears_data import Utterance, read_shards
-from ears_model import REACH, SLOTS, Ears, ends, laid, marks
+from ears_model import GATE, Ears, marks
 from ears_reader import ASK_IN_TRAINING, QUESTIONS_IN_TRAINING, Ask, Reader, question_of, transcript_of
 from ears_sentences import spoken_words
 from torch import Tensor
 from torch.nn import functional
 
+from sensorium.latent.bridge_gate import laid_out, token_ends
+
 __all__ = ["Heard", "State", "heard", "token_spans"]
 
-GATE, HIDDEN = 48, 960
+HIDDEN = 960
 SHARPNESS = 3.0
 """Of the likelihood of a token by its distance from a row: exp(-SHARPNESS * distance²)."""
 CLOSE = 2
@@ -131,17 +133,15 @@ def heard(ears: Ears, utterance: Utterance, tokenizer: Any, *, told: bool) -> He
     likely = ears.gate(states).sigmoid().numpy()
     tokens, spans = token_spans(utterance, tokenizer)
     truth = marks(spans, len(states)).ends
-    found = truth if told else ends(likely[:, 0], likely[:, 1])
-    if not len(found):
-        return Heard(
-            utterance.text, np.zeros((0, (SLOTS + 2 * REACH) * states.shape[1]), np.float16), np.zeros(0, np.int64)
-        )
+    found = truth if told else token_ends(likely[:, 0], likely[:, 1], GATE)
     which = np.asarray(tokens) if told else matched(found, truth, np.asarray(tokens))
-    return Heard(utterance.text, laid(states.numpy(), likely[:, 1], found).astype(np.float16), which)
+    return Heard(utterance.text, laid_out(states.numpy(), likely[:, 1], found, GATE).astype(np.float16), which)
 
 
 def matched(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> Any:
     """The token of each found end whose own end and whose beginning are right; -1 for others."""
+    if not len(found):
+        return np.zeros(0, np.int64)
     nearest = np.abs(found[:, None] - truth[None]).argmin(1)
     right = np.abs(found - truth[nearest]) <= CLOSE
     after = np.concatenate([[True], (nearest[1:] == nearest[:-1] + 1) & right[:-1]])
@@ -155,7 +155,7 @@ def gate_score(ears: Ears, held: list[Utterance], tokenizer: Any) -> dict[str, f
     for utterance in held[:100]:
         with torch.no_grad():
             likely = ears.gate(normalised(ears, utterance)).sigmoid().numpy()
-        heard_ends = ends(likely[:, 0], likely[:, 1])
+        heard_ends = token_ends(likely[:, 0], likely[:, 1], GATE)
         truth = marks(token_spans(utterance, tokenizer)[1], len(likely)).ends
         distance = np.abs(heard_ends[:, None] - truth[None])
         found, total = found + len(heard_ends), total + len(truth)
@@ -261,7 +261,7 @@ def ask_in_training(text: str, rng: random.Random) -> Ask:
 
 
 class Progress:
-    """What the model makes of held-out sentences, in nats a token: as text and as nothing once, as rows again and again."""
+    """What the model makes of held-out sentences, in nats a token: as text, as nothing, and as rows whenever asked."""
 
     @torch.no_grad()
     def __init__(self, reader: Reader, held: list[Heard], number: int = 40) -> None:
@@ -306,7 +306,7 @@ def main() -> None:
     table = model.get_input_embeddings().weight.float()
     said, held = list(read_shards(options.data)), list(read_shards(options.held_out))
     print(f"{len(said)} utterances, {sum(len(each.states) for each in said) / 180_000:.2f} hours", flush=True)
-    state = State(options.state, Ears(*moments(said), gate=GATE, hidden=HIDDEN, width=table.shape[1]))
+    state = State(options.state, Ears(*moments(said), hidden=HIDDEN, width=table.shape[1]))
     state.ears.eval()
     if state.done["stage"] == "gate":
         train_gate(state, said, held, tokenizer)
