@@ -7,7 +7,6 @@ What was said takes the place of one word of the prompt: as text, as rows that a
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,16 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
-__all__ = ["ASK_IN_TEST", "ASK_IN_TRAINING", "QUESTIONS_IN_TRAINING", "Ask", "Reader", "question_of", "transcript_of"]
+__all__ = [
+    "ASK_IN_TEST",
+    "ASK_IN_TRAINING",
+    "QUESTIONS_IN_TRAINING",
+    "Ask",
+    "Reader",
+    "kinds_of",
+    "question_of",
+    "transcript_of",
+]
 
 ASK_IN_TRAINING = (
     ("Listen:", "\nRepeat what you heard."),
@@ -26,10 +34,10 @@ ASK_IN_TRAINING = (
     ("Here is a message.", "\nGive me the exact words."),
 )
 ASK_IN_TEST = ("A recording says:", "\nWhat was said? Answer with the words of the recording.")
-QUESTION_IN_TEST = ("A recording says:", "\nWhich {kind} is mentioned in the recording?")
+QUESTION_IN_TEST = ("A recording says:", "\nWhich {kind} does the recording name?", 'The {kind} is "')
 QUESTIONS_IN_TRAINING = (
-    ("Listen:", "\nWhat {kind} do you hear about?"),
-    ("Speech:", "\nName the {kind} that the speaker mentions."),
+    ("Listen:", "\nWhat {kind} do you hear about?", "The {kind} is"),
+    ("Speech:", "\nName the {kind} that the speaker mentions.", "The {kind} is"),
 )
 
 
@@ -43,16 +51,17 @@ class Ask:
     answer: str
 
 
-def question_of(text: str, rng: random.Random, prompts: tuple[tuple[str, str], ...] = (QUESTION_IN_TEST,)) -> Any:
-    """A question about the one word of some kind in a sentence, as (ask, kind); None where no kind has one."""
+def kinds_of(text: str) -> list[str]:
+    """The kinds of which exactly one word stands in a sentence."""
     words = WORD.findall(text)
-    found = {kind: [word for word in words if word in names.split()] for kind, names in KINDS.items()}
-    kinds = [kind for kind, those in found.items() if len(those) == 1]
-    if not kinds:
-        return None
-    kind = rng.choice(kinds)
-    before, after = rng.choice(prompts)
-    return Ask(before, _turn(after.format(kind=kind)) + f"The {kind} is", f" {found[kind][0]}"), kind
+    return [kind for kind, names in KINDS.items() if sum(word in names.split() for word in words) == 1]
+
+
+def question_of(text: str, kind: str, prompt: tuple[str, str, str] = QUESTION_IN_TEST) -> Ask:
+    """A question about the one word of a kind in a sentence."""
+    before, after, begin = prompt
+    answer = next(word for word in WORD.findall(text) if word in KINDS[kind].split())
+    return Ask(before, _turn(after.format(kind=kind)) + begin.format(kind=kind), f" {answer}")
 
 
 def transcript_of(text: str, prompt: tuple[str, str] = ASK_IN_TEST) -> Ask:

@@ -12,6 +12,7 @@ that is given again goes on from there.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import time
@@ -23,20 +24,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from ears_data import Utterance, read_shards
+from ears_data import FRAMES_A_SECOND, Utterance, read_shards
 from ears_model import GATE, Ears, marks
-from ears_reader import ASK_IN_TRAINING, QUESTIONS_IN_TRAINING, Ask, Reader, question_of, transcript_of
+from ears_reader import ASK_IN_TRAINING, QUESTIONS_IN_TRAINING, Ask, Reader, kinds_of, question_of, transcript_of
 from ears_sentences import spoken_words
+from ruamel.yaml import YAML
 from torch import Tensor
 from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import sensorium
+from sensorium.latent.bridge import read_bridge
 from sensorium.latent.bridge_gate import laid_out, token_ends
+from sensorium.latent.bridge_job import weights_identity
+from sensorium.latent.bridge_weights import weights_digest, write_weights
 
 __all__ = ["Heard", "State", "heard", "token_spans"]
 
 HIDDEN = 960
 SHARPNESS = 3.0
 """Of the likelihood of a token by its distance from a row: exp(-SHARPNESS * distance²)."""
+STAGES = ("gate", "map", "model", "done")
+SAVE_S = 40
+"""CPU seconds from one save to the next."""
+ABOUT = (
+    "Lets a language model hear English speech without a transcript: states of Whisper's encoder, a gate that finds "
+    "the words in them, and one row for each piece of a word."
+)
 CLOSE = 2
 """Frames by which a token's end may be missed and still counts as found."""
 
@@ -58,24 +72,38 @@ class State:
     def __init__(self, folder: Path, ears: Ears) -> None:
         self.folder, self.ears = folder, ears
         self.curve: list[dict[str, Any]] = []
-        self.done: dict[str, Any] = {"stage": "gate", "steps": 0, "cpu_s": 0.0, "positions": 0}
+        self.done: dict[str, Any] = {"stage": STAGES[0], "stage_s": 0.0, "cpu_s": 0.0, "steps": 0, "positions": 0}
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "ears.pt").is_file():
             saved = torch.load(folder / "ears.pt", weights_only=True)
             ears.load_state_dict(saved["ears"])
             self.curve, self.done = saved["curve"], saved["done"]
-        self._began_s = time.process_time()
+        self._noted_s = self._saved_s = time.process_time()
+
+    def share(self, minutes: float) -> float:
+        """How much of a stage of so many CPU minutes is over, 0 to 1."""
+        now_s = time.process_time()
+        self.done["stage_s"] += now_s - self._noted_s
+        self.done["cpu_s"] += now_s - self._noted_s
+        self._noted_s = now_s
+        return min(1.0, self.done["stage_s"] / 60 / minutes) if minutes else 1.0
+
+    def is_due(self) -> bool:
+        """Whether it is time for figures again."""
+        return time.process_time() - self._saved_s > SAVE_S
+
+    def go_on(self) -> None:
+        """Begins the next stage."""
+        self.done |= {"stage": STAGES[STAGES.index(self.done["stage"]) + 1], "stage_s": 0.0}
+        self.save()
 
     def save(self, **figures: Any) -> None:
-        """Notes figures in the curve, and saves."""
-        now_s = time.process_time()
-        self.done["cpu_s"] += now_s - self._began_s
-        self._began_s = now_s
+        """Notes figures in the curve, and saves. The time that they took does not count."""
+        self._noted_s = self._saved_s = time.process_time()
         if figures:
             minutes = round(self.done["cpu_s"] / 60, 2)
-            self.curve.append(
-                {"stage": self.done["stage"], "steps": self.done["steps"], "cpu_minutes": minutes, **figures}
-            )
+            noted = {"stage": self.done["stage"], "steps": self.done["steps"], "cpu_minutes": minutes}
+            self.curve.append({**noted, **figures})
             print(json.dumps(self.curve[-1]), flush=True)
         waiting = self.folder / ".ears.pt"
         torch.save({"ears": self.ears.state_dict(), "curve": self.curve, "done": self.done}, waiting)
@@ -96,29 +124,27 @@ def token_spans(utterance: Utterance, tokenizer: Any) -> tuple[list[int], npt.ND
     return tokens, np.asarray(spans, np.float32)
 
 
-def train_gate(state: State, said: list[Utterance], held: list[Utterance], tokenizer: Any, epochs: int = 2) -> None:
-    """The gate, an utterance at a time in batches that are one long row of frames."""
+def train_gate(state: State, said: list[Utterance], held: list[Utterance], tokenizer: Any, minutes: float) -> None:
+    """The gate, on utterances of chance."""
     ears = state.ears
     optimiser = torch.optim.AdamW([*ears.gate_in.parameters(), *ears.gate_out.parameters()], lr=2e-3)
-    batches = -(-len(said) // 16) * epochs
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=batches)
-    for epoch in range(epochs):
-        order = np.random.default_rng(epoch).permutation(len(said))
-        for at in range(0, len(order), 16):
-            loss = torch.zeros(())
-            for index in order[at : at + 16]:
-                utterance = said[index]
-                told = marks(token_spans(utterance, tokenizer)[1], len(utterance.states))
-                logits = ears.gate(normalised(ears, utterance))
-                target = torch.from_numpy(np.stack([told.last, told.voiced], 1))
-                weight = torch.tensor([2.0, 1.0])
-                loss = loss + functional.binary_cross_entropy_with_logits(logits, target, weight=weight) / 16
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            state.done["steps"] += 1
-        state.save(epoch=epoch, loss=round(float(loss.detach()), 4), **gate_score(ears, held, tokenizer))
+    rng = random.Random(state.done["steps"])
+    while (spent := state.share(minutes)) < 1:
+        optimiser.param_groups[0]["lr"] = 2e-3 * max(0.02, 1 - spent)
+        loss = torch.zeros(())
+        for utterance in rng.sample(said, 8):
+            told = marks(token_spans(utterance, tokenizer)[1], len(utterance.states))
+            target = torch.from_numpy(np.stack([told.last, told.voiced], 1))
+            logits = ears.gate(normalised(ears, utterance))
+            weight = torch.tensor([2.0, 1.0])
+            loss = loss + functional.binary_cross_entropy_with_logits(logits, target, weight=weight) / 8
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        state.done["steps"] += 1
+        if state.is_due():
+            state.save(loss=round(float(loss.detach()), 4), **gate_score(ears, held, tokenizer))
+    state.save(**gate_score(ears, held, tokenizer))
 
 
 def normalised(ears: Ears, utterance: Utterance) -> Tensor:
@@ -152,7 +178,7 @@ def matched(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], tokens: 
 def gate_score(ears: Ears, held: list[Utterance], tokenizer: Any) -> dict[str, float]:
     """How many ends are found, and how many of the found are ends."""
     found = right = total = 0
-    for utterance in held[:100]:
+    for utterance in held[:60]:
         with torch.no_grad():
             likely = ears.gate(normalised(ears, utterance)).sigmoid().numpy()
         heard_ends = token_ends(likely[:, 0], likely[:, 1], GATE)
@@ -173,35 +199,33 @@ def train_map(state: State, lessons: list[Heard], held: list[Heard], table: Tens
     near = table[known]
     names = ("norm.weight", "norm.bias", "map_in.weight", "map_in.bias", "map_out.weight", "map_out.bias", "scale")
     parameters = [dict(ears.named_parameters())[name] for name in names]
-    rate = 1.5e-3
-    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.02, betas=(0.9, 0.98))
-    began_s, epoch = time.process_time(), 0
-    while (spent := (time.process_time() - began_s) / 60 / minutes) < 1:
-        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(epoch))
+    optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.02, betas=(0.9, 0.98))
+    generator = torch.Generator().manual_seed(state.done["steps"])
+    recent: list[float] = []
+    for step in itertools.count():
+        spent = state.share(minutes)
+        for group in optimiser.param_groups:
+            group["lr"] = 1.5e-3 * min(1.0, (step + 1) / 20) * max(0.02, 1 - spent)
         ears.train()
-        losses: list[float] = []
-        for batch in order.split(256):
-            spent = min(1.0, (time.process_time() - began_s) / 60 / minutes)
-            for group in optimiser.param_groups:
-                group["lr"] = rate * min(1.0, 0.05 + state.done["steps"] / 100) * max(0.02, 1 - spent)
-            rows = ears.rows(inputs[batch].float())
-            other = torch.randint(len(known), (1500,))
-            some, where = torch.unique(torch.cat([targets[batch], other]), return_inverse=True)
-            scores = -SHARPNESS * torch.cdist(rows, near[some]).square()
-            loss = functional.cross_entropy(scores, where[: len(batch)])
-            loss = loss + 0.3 * (rows - near[targets[batch]]).square().sum(1).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            losses.append(float(loss.detach()))
-            state.done["steps"] += 1
-            state.done["positions"] += len(batch)
-            if spent >= 1:
-                break
-        epoch += 1
-        ears.eval()
-        state.save(epoch=epoch, loss=round(float(np.mean(losses)), 3), **map_score(ears, held, table))
+        batch = torch.randint(len(targets), (256,), generator=generator)
+        rows = ears.rows(inputs[batch].float())
+        other = torch.randint(len(known), (1500,), generator=generator)
+        some, where = torch.unique(torch.cat([targets[batch], other]), return_inverse=True)
+        scores = -SHARPNESS * torch.cdist(rows, near[some]).square()
+        loss = functional.cross_entropy(scores, where[: len(batch)])
+        loss = loss + 0.3 * (rows - near[targets[batch]]).square().sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        recent = [*recent[-30:], float(loss.detach())]
+        state.done["steps"] += 1
+        state.done["positions"] += len(batch)
+        if spent >= 1 or state.is_due():
+            ears.eval()
+            state.save(loss=round(float(np.mean(recent)), 3), **map_score(ears, held, table))
+        if spent >= 1:
+            break
 
 
 @torch.no_grad()
@@ -225,10 +249,9 @@ def train_through(state: State, reader: Reader, lessons: list[Heard], held: list
     rate = 3e-4
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
     rng = random.Random(state.done["steps"])
-    began_s = last_s = time.process_time()
     progress = Progress(reader, held)
     state.save(text=round(progress.text, 4), none=round(progress.none, 4), **progress.figures(ears))
-    while (spent := (time.process_time() - began_s) / 60 / minutes) < 1:
+    while (spent := state.share(minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = rate * max(0.05, 1 - spent)
         some = rng.sample(lessons, 16)
@@ -248,16 +271,16 @@ def train_through(state: State, reader: Reader, lessons: list[Heard], held: list
         optimiser.step()
         state.done["steps"] += 1
         state.done["positions"] += sum(len(row) for row in rows)
-        if time.process_time() - last_s > 75:
-            last_s = time.process_time()
+        if state.is_due():
             state.save(loss=round(float(losses.detach().mean()), 3), **progress.figures(ears))
     state.save(**progress.figures(ears))
 
 
 def ask_in_training(text: str, rng: random.Random) -> Ask:
     """A question where the sentence has a word of some kind, one time in three; else the wish to hear it again."""
-    asked = question_of(text, rng, QUESTIONS_IN_TRAINING) if rng.random() < 0.33 else None
-    return asked[0] if asked else transcript_of(text, rng.choice(ASK_IN_TRAINING))
+    if (kinds := kinds_of(text)) and rng.random() < 0.33:
+        return question_of(text, rng.choice(kinds), rng.choice(QUESTIONS_IN_TRAINING))
+    return transcript_of(text, rng.choice(ASK_IN_TRAINING))
 
 
 class Progress:
@@ -287,38 +310,74 @@ def moments(said: list[Utterance]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(states.mean(0)), torch.from_numpy(states.std(0) + 1e-3)
 
 
+def write_bridge(state: State, folder: Path, receiver: Path, hours: float) -> None:
+    """The bridge's folder, as `sensorium.latent.bridge` reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = state.ears.arrays()
+    whisper = sensorium.Project.find().checkpoints.directory("whisper-tiny-en")
+    declared = {
+        "sensorium": 1,
+        "name": folder.name,
+        "about": ABOUT,
+        "from": {
+            "model": "whisper-tiny-en", "weights": weights_digest(whisper / "model.bin"), "tap": "encoder",
+            "width": len(state.ears.mean),
+        },
+        "to": {"model": "smollm2-135m", "weights": weights_identity(receiver), "width": len(state.ears.scale)},
+        "gate": GATE.model_dump(),
+        "hidden": HIDDEN,
+        "skip": False,
+        "parameters": sum(array.size for array in arrays.values()),
+        "sha256": write_weights(folder / "weights.safetensors", arrays),
+        "licences": ["MIT", "Apache-2.0", "Apache-2.0"],
+        "training": {
+            "texts": [f"{hours:.1f} hours of synthetic speech (hibari, espeak-ng): a small grammar, and English prose"],
+            "positions": state.done["positions"],
+            "steps": state.done["steps"],
+            "cpu_minutes": round(state.done["cpu_s"] / 60, 1),
+            "seed": 0,
+            "stages": list(dict.fromkeys(figures["stage"] for figures in state.curve)),
+        },
+    }  # fmt: skip
+    writer = YAML()
+    writer.width = 120
+    with (folder / "bridge.yaml").open("w") as file:
+        writer.dump(declared, file)
+    read_bridge(folder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--held-out", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, nargs=2, default=(15.0, 20.0), help="CPU minutes of map and model")
+    parser.add_argument("--out", type=Path, default=Path("bridges/whisper-tiny-en-to-smollm2-135m"))
+    parser.add_argument("--minutes", type=float, nargs=3, default=(3.0, 15.0, 20.0), help="CPU minutes of each stage")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    import sensorium
-
     receiver = sensorium.Project.find().checkpoints.directory("smollm2-135m-transformers")
     tokenizer = AutoTokenizer.from_pretrained(receiver)
     model = AutoModelForCausalLM.from_pretrained(receiver, dtype=torch.float32).requires_grad_(False).eval()
-    table = model.get_input_embeddings().weight.float()
+    table = model.get_input_embeddings().weight
     said, held = list(read_shards(options.data)), list(read_shards(options.held_out))
-    print(f"{len(said)} utterances, {sum(len(each.states) for each in said) / 180_000:.2f} hours", flush=True)
+    hours = sum(len(each.states) for each in said) / FRAMES_A_SECOND / 3600
+    print(f"{len(said)} utterances, {hours:.2f} hours", flush=True)
     state = State(options.state, Ears(*moments(said), hidden=HIDDEN, width=table.shape[1]))
     state.ears.eval()
     if state.done["stage"] == "gate":
-        train_gate(state, said, held, tokenizer)
-        state.done |= {"stage": "map", "steps": 0}
-        state.save()
-    held_lessons = [heard(state.ears, each, tokenizer, told=False) for each in held]
-    lessons = [heard(state.ears, each, tokenizer, told=told) for told in (True, False) for each in said]
+        train_gate(state, said, held, tokenizer, options.minutes[0])
+        state.go_on()
+    if state.done["stage"] != "done":
+        held_lessons = [heard(state.ears, each, tokenizer, told=False) for each in held]
+        lessons = [heard(state.ears, each, tokenizer, told=False) for each in said]
     if state.done["stage"] == "map":
-        train_map(state, lessons, held_lessons, table, options.minutes[0])
-        state.done |= {"stage": "model", "steps": 0}
-        state.save()
-    train_through(state, Reader(model, tokenizer), lessons[len(said) :], held_lessons, options.minutes[1])
+        train_map(state, lessons, held_lessons, table, options.minutes[1])
+        state.go_on()
+    if state.done["stage"] == "model":
+        train_through(state, Reader(model, tokenizer), lessons, held_lessons, options.minutes[2])
+        state.go_on()
+    write_bridge(state, options.out, receiver, hours)
 
 
 if __name__ == "__main__":
