@@ -14,6 +14,7 @@ again.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import tempfile
@@ -33,11 +34,13 @@ from ears_speech import RATE_HZ, Espeak, Hibari
 from report import Figure, report
 
 import sensorium
+from sensorium.errors import LanguageError
+from sensorium.graph import Graph
 from sensorium.latent.bridge import Bridge, read_bridge
 
 CHANNELS = ("text", "whisper's text", "rows", "nearest tokens", "shuffled", "noise", "none")
 CLIPS = Path("/usr/share/pocketsphinx/test/data")
-UNHEARD_VOICE = "en-gb-scotland"
+UNHEARD_VOICE = "en-us+f4"
 """Of espeak-ng; training had other voices."""
 RESAMPLES = 2000
 
@@ -86,20 +89,28 @@ def listen(folder: Path, prose: list[Path], number: int) -> list[Recording]:
     graph = sensorium.load("transcribe")
     found: list[Recording] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for at, (group, text, samples) in enumerate(sounds(prose, number)):
-            path = folder / f"{at:04}.npz"
+        for group, text, samples in sounds(prose, number):
+            path = folder / f"{hashlib.sha256(samples.tobytes()).hexdigest()[:16]}.npz"
             if not path.is_file():
                 sound = Path(scratch) / "sound.wav"
                 soundfile.write(sound, samples, RATE_HZ)
-                result = graph.run(audio=sound)
-                heard = result["states"]
-                states = heard.load() if heard is not None else np.zeros((0, 384), np.float16)
-                np.savez(path, states=states, said=json.dumps([group, text, str(result.text)]))
+                states, transcript = transcribed(graph, sound)
+                np.savez(path, states=states, said=json.dumps([group, text, transcript]))
             kept = np.load(path)
             group, text, transcript = json.loads(str(kept["said"]))
             if len(kept["states"]):
                 found.append(Recording(group, text, transcript, kept["states"].astype(np.float32)))
     return found
+
+
+def transcribed(graph: Graph, sound: Path) -> tuple[npt.NDArray[np.float16], str]:
+    """States and transcript; no states where the speech is taken for another language, as a robot's may be."""
+    nothing = np.zeros((0, 384), np.float16)
+    try:
+        result = graph.run(audio=sound)
+    except LanguageError as refused:
+        return nothing, str(refused)
+    return (nothing if result["states"] is None else result["states"].load()), str(result.text)
 
 
 def channels(reader: Reader, bridge: Bridge, recordings: list[Recording]) -> dict[str, list[torch.Tensor]]:

@@ -45,8 +45,8 @@ HIDDEN = 960
 SHARPNESS = 3.0
 """Of the likelihood of a token by its distance from a row: exp(-SHARPNESS * distance²)."""
 STAGES = ("gate", "map", "model", "done")
-SAVE_S = 40
-"""CPU seconds from one save to the next."""
+SAVE_S, FIGURES_S = 10, 60
+"""CPU seconds from one save to the next, and from one look at held-out speech to the next."""
 ABOUT = (
     "Lets a language model hear English speech without a transcript: states of Whisper's encoder, a gate that finds "
     "the words in them, and one row for each piece of a word."
@@ -78,7 +78,7 @@ class State:
             saved = torch.load(folder / "ears.pt", weights_only=True)
             ears.load_state_dict(saved["ears"])
             self.curve, self.done = saved["curve"], saved["done"]
-        self._noted_s = self._saved_s = time.process_time()
+        self._noted_s = self._saved_s = self._figures_s = time.process_time()
 
     def share(self, minutes: float) -> float:
         """How much of a stage of so many CPU minutes is over, 0 to 1."""
@@ -89,8 +89,11 @@ class State:
         return min(1.0, self.done["stage_s"] / 60 / minutes) if minutes else 1.0
 
     def is_due(self) -> bool:
-        """Whether it is time for figures again."""
-        return time.process_time() - self._saved_s > SAVE_S
+        """Whether it is time for figures again. Saves now and then."""
+        now_s = time.process_time()
+        if now_s - self._saved_s > SAVE_S:
+            self.save()
+        return now_s - self._figures_s > FIGURES_S
 
     def go_on(self) -> None:
         """Begins the next stage."""
@@ -101,6 +104,7 @@ class State:
         """Notes figures in the curve, and saves. The time that they took does not count."""
         self._noted_s = self._saved_s = time.process_time()
         if figures:
+            self._figures_s = self._saved_s
             minutes = round(self.done["cpu_s"] / 60, 2)
             noted = {"stage": self.done["stage"], "steps": self.done["steps"], "cpu_minutes": minutes}
             self.curve.append({**noted, **figures})
