@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
-from ears_reader import Reader, kinds_of, question_of, transcript_of
+from ears_reader import Ask, Reader, kinds_of, question_of, transcript_of
 from ears_sentences import free_sentences, is_held_out, made_sentences, spoken_words
 from ears_speech import RATE_HZ, Espeak, Hibari
 from report import Figure, report
@@ -145,7 +145,7 @@ def interval(share: Any, num_recordings: int) -> list[float]:
 def measured(reader: Reader, recordings: list[Recording], said: dict[str, list[torch.Tensor]]) -> dict[str, Any]:
     """Nats a token, recovered share and right answers of each channel, for one group of recordings."""
     asks = [transcript_of(recording.text) for recording in recordings]
-    nats = {name: np.concatenate([reader.losses(asks[at : at + 8], rows[at : at + 8]).numpy() for at in range(0, len(asks), 8)]) for name, rows in said.items()}  # fmt: skip  # noqa: E501
+    nats = {name: nats_of(reader, asks, rows) for name, rows in said.items()}
     kinds = [kinds_of(recording.text) if recording.group == "made" else [] for recording in recordings]
     num_questions = np.array([len(each) for each in kinds])
     told: dict[str, Any] = {"recordings": len(recordings), "questions": int(num_questions.sum()), "channels": {}}
@@ -161,6 +161,12 @@ def measured(reader: Reader, recordings: list[Recording], said: dict[str, list[t
         told["channels"][name] = figures
         print(f"  {name}: {figures}", flush=True)
     return told
+
+
+def nats_of(reader: Reader, asks: list[Ask], said: list[torch.Tensor]) -> npt.NDArray[np.float32]:
+    """Nats a token of each answer, eight at a time."""
+    parts = [reader.losses(asks[at : at + 8], said[at : at + 8]) for at in range(0, len(asks), 8)]
+    return torch.cat(parts).numpy()
 
 
 def answers(reader: Reader, recording: Recording, kinds: list[str], said: torch.Tensor) -> int:
