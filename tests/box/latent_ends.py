@@ -43,6 +43,8 @@ _WEIGHTS = "model.safetensors"
 class Served:
     """A language model in a process of its own."""
 
+    directory: Path
+    """Its checkpoint."""
     model: TransformersModel
     end: End
     sealer: Sealer
@@ -79,7 +81,7 @@ async def serve(
     model = open_model("central", setting, checkpoint=directory, digest=digest, host=host, keep_warm_s=0, sealer=sealer)
     assert isinstance(model, TransformersModel)
     try:
-        yield Served(model, await model.end(), sealer)
+        yield Served(directory, model, await model.end(), sealer)
     finally:
         await host.unload(model.binding)
         await host.close()

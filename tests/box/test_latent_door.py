@@ -255,7 +255,7 @@ async def test_a_blob_that_was_altered_in_the_store_is_caught_there_and_at_the_d
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_not_sealed(door: Door, wrong: float) -> None:
+async def test_what_is_not_finite_is_not_sealed(door: Door, wrong: float) -> None:
     rows = np.zeros((4, WIDTH), np.float32)
     rows[2, 5] = wrong
     with pytest.raises(LatentError, match="tensor latent holds NaN or infinity; give finite numbers"):

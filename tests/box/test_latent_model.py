@@ -25,54 +25,47 @@ pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 WIDTH = 576
 RUNGS = ("kv", "embeds", "recipe")
-PROMPTS = [f"Box {number} is {colour}. " * (3 * number + 1) for number, colour in enumerate(("red", "blue") * 5)]
+PROMPTS = [f"Box {number} is {colour}. " * (number + 1) for number, colour in enumerate(("red", "blue") * 5)]
+ALIKE = {"tuned": tuned, "other tokenizer": with_other_tokenizer}
+DIFFERS = {"tuned": "model.safetensors", "other tokenizer": "tokenizer.json"}
 
 
-class Alike(NamedTuple):
-    """A model, and those that are easily taken for it; all have one key and one store."""
+class Other(NamedTuple):
+    """A model that is easily taken for the first one."""
 
-    own: Served
-    others: dict[str, Served]
+    name: str
+    served: Served
 
 
 @pytest.fixture(scope="module")
-def directories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    own, folder = pulled(), tmp_path_factory.mktemp("checkpoints")
-    return {
-        "own": own,
-        "tuned": tuned(own, folder / "tuned"),
-        "other tokenizer": with_other_tokenizer(own, folder / "other"),
-    }
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all models have one key and one store."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def alike(directories: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alike]:
-    home = tmp_path_factory.mktemp("home")
-    async with (
-        serve(directories["own"], "1" * 64, home) as own,
-        serve(directories["tuned"], "2" * 64, home) as fine_tuned,
-        serve(directories["other tokenizer"], "3" * 64, home) as other,
-    ):
-        yield Alike(own, {"tuned": fine_tuned, "other tokenizer": other})
+async def own(home: Path) -> AsyncIterator[Served]:
+    async with serve(pulled(), "1" * 64, home) as served:
+        yield served
 
 
-def test_they_look_alike(directories: dict[str, Path]) -> None:
-    own, fine_tuned, other = directories.values()
-    names = sorted(path.name for path in own.iterdir())
-    for directory, differs in ((fine_tuned, "model.safetensors"), (other, "tokenizer.json")):
-        same, different, missing = filecmp.cmpfiles(own, directory, names, shallow=False)
-        assert (different, missing) == ([differs], [])
-        assert "config.json" in same
-    assert (own / "model.safetensors").stat().st_size == pytest.approx(
-        (fine_tuned / "model.safetensors").stat().st_size, rel=1e-3
-    )
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(ALIKE))
+async def other(request: pytest.FixtureRequest, home: Path) -> AsyncIterator[Other]:
+    name: str = request.param
+    directory = ALIKE[name](pulled(), home / name)
+    async with serve(directory, "2" * 64, home) as served:
+        yield Other(name, served)
 
 
-@pytest.mark.parametrize("name", ["tuned", "other tokenizer"])
-async def test_only_the_weights_identity_tells_them_apart(alike: Alike, name: str) -> None:
-    own, other = alike.own.end, alike.others[name].end
-    differing = [field for field in own.__dataclass_fields__ if getattr(own, field) != getattr(other, field)]
-    assert differing == ["weights"]
+async def test_another_looks_alike_and_has_an_identity_of_its_own(own: Served, other: Other) -> None:
+    names = sorted(path.name for path in own.directory.iterdir())
+    same, different, missing = filecmp.cmpfiles(own.directory, other.served.directory, names, shallow=False)
+    assert (different, missing) == ([DIFFERS[other.name]], [])
+    assert "config.json" in same
+    ends = own.end, other.served.end
+    assert [name for name in own.end.__dataclass_fields__ if len({getattr(end, name) for end in ends}) > 1] == [
+        "weights"
+    ]
 
 
 async def crossings(sender: Served, context: Latent) -> dict[str, Blob]:
@@ -82,17 +75,15 @@ async def crossings(sender: Served, context: Latent) -> dict[str, Blob]:
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["to the other", "from the other"])
-@pytest.mark.parametrize("name", ["tuned", "other tokenizer"])
-async def test_all_that_one_holds_is_refused_by_the_other(alike: Alike, name: str, backwards: bool) -> None:
-    sender, reader = (alike.others[name], alike.own) if backwards else (alike.own, alike.others[name])
+async def test_all_that_one_holds_is_refused_by_another(own: Served, other: Other, backwards: bool) -> None:
+    sender, reader = (other.served, own) if backwards else (own, other.served)
     refused: dict[str, int] = dict.fromkeys(RUNGS, 0)
     for text in PROMPTS:
         context = await sender.held(text)
-        frames = await crossings(sender, context)
         sent = Sent(context.space, context.weights, context.runtime, context.chunks, num_positions(context.load()))
         ladder = negotiate(sent, reader.end)
         assert ladder.steps == ()
-        for rung, frame in frames.items():
+        for rung, frame in (await crossings(sender, context)).items():
             assert "its reader has other weights" in dict(ladder.refused)[rung]
             with pytest.raises(LatentError, match="means nothing to another") as refusal:
                 await reader.scored(behind(context, rung, frame))
@@ -103,9 +94,11 @@ async def test_all_that_one_holds_is_refused_by_the_other(alike: Alike, name: st
     assert (await reader.scored(Message("user", "What colour is it?"))).logs
 
 
-async def test_what_each_holds_it_reads_itself(alike: Alike) -> None:
-    logits = {await equal_bits(served, await served.held(PROMPTS[1])) for served in (alike.own, alike.others["tuned"])}
-    assert len(logits) == 2
+async def test_a_context_of_another_is_given_in_no_space(own: Served, other: Other) -> None:
+    context = await other.served.held(PROMPTS[1])
+    for space in (KV, EMBEDS):
+        with pytest.raises(LatentError, match="means nothing to another"):
+            await own.model.give(context, space)
 
 
 async def equal_bits(served: Served, context: Latent) -> bytes:
@@ -128,11 +121,8 @@ SECOND = "\n\nThe other box is blue. " * 12
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-@pytest.mark.parametrize("thoughts", [(0, 0), (3, 0), (2, 4)])
-async def test_a_context_behind_another_holds_what_both_tell(
-    alike: Alike, rung: str, thoughts: tuple[int, int]
-) -> None:
-    own = alike.own
+@pytest.mark.parametrize("thoughts", [(0, 0), (2, 3)])
+async def test_a_context_behind_another_holds_what_both_tell(own: Served, rung: str, thoughts: tuple[int, int]) -> None:
     first = await own.held(FIRST, thoughts[0])
     frame = (await crossings(own, first))[rung]
     second = (await own.model.hold((behind(first, rung, frame, SECOND),), thoughts=thoughts[1])).context
@@ -144,8 +134,7 @@ async def test_a_context_behind_another_holds_what_both_tell(
     await equal_bits(own, second)
 
 
-async def test_what_was_held_behind_each_rung_is_the_same(alike: Alike) -> None:
-    own = alike.own
+async def test_what_was_held_behind_each_rung_is_the_same(own: Served) -> None:
     first = await own.held(FIRST, 2)
     logits, entries = set[bytes](), set[bytes]()
     for rung, frame in (await crossings(own, first)).items():
@@ -162,44 +151,35 @@ def bridged(served: Served, rows: np.ndarray[tuple[int, ...], np.dtype[np.float3
     return Latent("see.patches", "ab" * 32, rows.shape, "float32", blob, rung="bridge", frame=frame)
 
 
-@pytest.mark.parametrize("nums", [(1,), (5,), (64,), (70,), (5, 3)], ids=str)
-@pytest.mark.parametrize("thoughts", [0, 3])
+@pytest.mark.parametrize(("nums", "thoughts"), [((5,), 0), ((70,), 2), ((5, 3), 2)], ids=str)
 async def test_rows_that_came_by_a_bridge_are_held_like_any_other(
-    alike: Alike, nums: tuple[int, ...], thoughts: int
+    own: Served, nums: tuple[int, ...], thoughts: int
 ) -> None:
     chance = np.random.default_rng(len(nums) + thoughts)
     rows = [(0.1 * chance.standard_normal((num, WIDTH))).astype(np.float32) for num in nums]
-    latents = tuple(bridged(alike.own, each) for each in rows)
+    latents = tuple(bridged(own, each) for each in rows)
     message = Message("user", "What do you see?", parts=latents)
-    context = (await alike.own.model.hold((message,), thoughts=thoughts)).context
+    context = (await own.model.hold((message,), thoughts=thoughts)).context
     assert int((context.load() == ROW).sum()) == sum(nums)
     assert context.rows is not None
-    kept = latent_in(alike.own.sealer.open(context.rows)).array
+    kept = latent_in(own.sealer.open(context.rows)).array
     assert kept.tobytes() == np.concatenate(rows).tobytes()
-    await equal_bits(alike.own, context)
+    await equal_bits(own, context)
 
 
-async def test_other_rows_are_another_context(alike: Alike) -> None:
+async def test_other_rows_are_another_context(own: Served) -> None:
     seen = set[bytes]()
     for scale in (0.1, 0.2):
-        latent = bridged(alike.own, np.full((4, WIDTH), scale, np.float32))
-        context = (await alike.own.model.hold((Message("user", "What do you see?", parts=(latent,)),))).context
-        seen.add(await equal_bits(alike.own, context))
+        latent = bridged(own, np.full((4, WIDTH), scale, np.float32))
+        context = (await own.model.hold((Message("user", "What do you see?", parts=(latent,)),))).context
+        seen.add(await equal_bits(own, context))
     assert len(seen) == 2
 
 
-async def test_bridged_rows_go_on_over_two_hops(alike: Alike) -> None:
-    own = alike.own
+async def test_bridged_rows_go_on_over_two_hops(own: Served) -> None:
     latent = bridged(own, np.random.default_rng(7).normal(0, 0.1, (6, WIDTH)).astype(np.float32))
     first = (await own.model.hold((Message("user", "What do you see?", parts=(latent,)),), thoughts=2)).context
     for rung, frame in (await crossings(own, first)).items():
         second = (await own.model.hold((behind(first, rung, frame, SECOND),))).context
         assert second.rows is not None
         await equal_bits(own, second)
-
-
-async def test_a_context_of_another_is_given_in_no_space(alike: Alike) -> None:
-    context = await alike.others["tuned"].held(PROMPTS[1])
-    for space in (KV, EMBEDS):
-        with pytest.raises(LatentError, match="means nothing to another"):
-            await alike.own.model.give(context, space)
