@@ -23,7 +23,7 @@ from sensorium.latent.training.models import Receiving, Sending
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "bridges.json"
-TEXT_CHARACTERS, FOLLOWING_CHARACTERS = 220, 110
+TEXT_CHARACTERS, FOLLOWING_CHARACTERS = 100, 60
 
 
 def main() -> None:
@@ -36,10 +36,10 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     folders = [Path(name) if Path(name).is_dir() else ROOT / "bridges" / name for name in asked.names]
     folders = folders or sorted(path.parent for path in (ROOT / "bridges").glob("*/bridge.yaml"))
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for folder in folders:
         bridge = read_bridge(folder)
         tasks = measured(bridge, passages(asked.passages))
+        results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
         results[bridge.spec.name] = {"sha256": bridge.spec.sha256, "stride": bridge.spec.stride, "tasks": tasks}
         show(bridge.spec.name, tasks)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from functools import cache
 from pathlib import Path
@@ -23,16 +25,23 @@ from sensorium.latent.training.regress import regress, start
 
 __all__ = ["main"]
 
+_PR_SET_PDEATHSIG = 1
+
 
 def main(arguments: list[str]) -> int:
     """Trains, and gives the exit status."""
     if len(arguments) != 1:
         print("usage: python -m sensorium.latent.training STATE", file=sys.stderr)
         return 2
+    _heed_signals()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    keeper = None
     try:
-        _work(TrainingJob.read(Path(arguments[0])))
+        keeper = Keeper(TrainingJob.read(Path(arguments[0])))
+        _work(keeper)
     except KeyboardInterrupt:
+        if keeper is not None:
+            keeper.save_last()
         return 130
     except SensoriumError as error:
         print(error.message, file=sys.stderr)
@@ -40,9 +49,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _work(job: TrainingJob) -> None:
+def _heed_signals() -> None:
+    """Both signals interrupt, also where the engine's background ignores one; and so does the end of the engine."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _work(keeper: Keeper) -> None:
+    job = keeper.job
     torch.manual_seed(job.seed)
-    keeper = Keeper(job)
     sending = cache(lambda: Sending(job.sender_folder, job.tap))
     states = States(job)
     states.prepare(sending, keeper.tell)

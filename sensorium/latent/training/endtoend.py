@@ -24,7 +24,7 @@ __all__ = ["end_to_end"]
 Decode: TypeAlias = Callable[[list[int]], str]
 
 _TEXTS = 8
-_LENGTHS = (16, 32, 48, 64)
+_LENGTHS = (16, 24, 32, 48)
 _WARM_STEPS = 10
 _REPEATS = 0.75
 """Share of texts that are to be said again."""
@@ -53,8 +53,8 @@ def end_to_end(keeper: Keeper, bridge: BridgeMap, states: States, receiving: Rec
         optimiser.step()
         keeper.step += 1
         keeper.positions += len(picked) * length
-        keeper.tell(share, float(loss), task.name)
-        keeper.curve.append({"step": keeper.step, "cpu_minutes": keeper.cpu_minutes, task.name: float(loss)})
+        keeper.tell(share, loss.item(), task.name)
+        keeper.curve.append({"step": keeper.step, "cpu_minutes": keeper.cpu_minutes, task.name: loss.item()})
         keeper.save(bridge, optimiser)
 
 

@@ -41,6 +41,7 @@ class Keeper:
         self.curve: list[dict[str, Any]] = []
         self._folder = Path(job.state)
         self._began_cpu_minutes = 0.0
+        self._last: tuple[BridgeMap, torch.optim.Optimizer | None] | None = None
         self._last_save_s = time.monotonic()
         if (self._folder / "progress.json").is_file():
             kept = json.loads((self._folder / "progress.json").read_bytes())
@@ -72,7 +73,8 @@ class Keeper:
         return True
 
     def save(self, bridge: BridgeMap, optimiser: torch.optim.Optimizer | None = None, *, now: bool = False) -> None:
-        """Keeps everything, once a minute or now."""
+        """Keeps everything, once a minute or now; otherwise remembers what `save_last` would keep."""
+        self._last = (bridge, optimiser)
         if not now and time.monotonic() - self._last_save_s < _SAVE_S:
             return
         self._last_save_s = time.monotonic()
@@ -94,11 +96,17 @@ class Keeper:
         (self._folder / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
         self._write_bridge(bridge)
 
+    def save_last(self) -> None:
+        """Keeps what the last call of `save` was given."""
+        if self._last is not None:
+            self.save(*self._last, now=True)
+
     def _write_bridge(self, bridge: BridgeMap) -> None:
         job, arrays = self.job, bridge.arrays()
         folder = Path(job.out) / job.name
         folder.mkdir(parents=True, exist_ok=True)
-        digest = write_weights(folder / "weights.safetensors", arrays)
+        fresh = folder / ".weights.fresh"
+        digest = write_weights(fresh, arrays)
         parameters = sum(array.size for array in arrays.values())
         assert parameters <= MAX_PARAMETERS
         told = {
@@ -124,8 +132,10 @@ class Keeper:
                 "stages": _stages(job, self.stage),
             },
         }
-        with (folder / "bridge.yaml").open("w", encoding="utf-8") as file:
+        with (folder / ".bridge.fresh").open("w", encoding="utf-8") as file:
             _yaml().dump(told, file)
+        fresh.replace(folder / "weights.safetensors")
+        (folder / ".bridge.fresh").replace(folder / "bridge.yaml")
 
     def _about(self) -> str:
         job = self.job
@@ -146,7 +156,11 @@ def _yaml() -> YAML:
 
 
 def _stages(job: TrainingJob, stage: str) -> list[str]:
-    target = "embeddings of the same characters" if job.stride == 1 else "the sum of the group's embeddings"
+    target = (
+        "embeddings of the same characters"
+        if job.stride == 1
+        else "sum of the group's embeddings, each at half the weight of the one before"
+    )
     stages = [f"squared error to the receiver's {target}"]
     if job.stride == 1:
         stages[0] += ", and cross-entropy among them"

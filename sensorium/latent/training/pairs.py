@@ -124,5 +124,9 @@ def token_rows(sender: Any, receiving: Receiving) -> tuple[torch.Tensor, torch.T
 
 
 def combined(rows: torch.Tensor, stride: int) -> torch.Tensor:
-    """The target for a group of tokens, [..., groups, width], of their rows [..., groups * stride, width]: the sum."""
-    return rows.reshape(*rows.shape[:-2], -1, stride, rows.shape[-1]).sum(-2)
+    """The target for groups of tokens, [..., groups, width], of their rows [..., groups * stride, width].
+
+    Each counts half of the one before it: of the sums that were tried, a frozen receiver reads this one best.
+    """
+    weights = 0.5 ** torch.arange(stride, dtype=rows.dtype)
+    return (rows.reshape(*rows.shape[:-2], -1, stride, rows.shape[-1]) * weights[:, None]).sum(-2)

@@ -80,9 +80,9 @@ def regress(keeper: Keeper, bridge: BridgeMap, states: States, rows: torch.Tenso
         keeper.step += 1
         keeper.positions += len(picked) * LENGTH
         if keeper.step % 10 == 0:
-            keeper.tell(share, float(loss))
+            keeper.tell(share, loss.item())
         if keeper.step % 100 == 0:
-            keeper.curve.append({"step": keeper.step, "cpu_minutes": keeper.cpu_minutes, "regress": float(loss)})
+            keeper.curve.append({"step": keeper.step, "cpu_minutes": keeper.cpu_minutes, "regress": loss.item()})
         keeper.save(bridge, optimiser)
 
 

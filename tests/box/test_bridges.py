@@ -1,0 +1,44 @@
+"""The bridges of the box, between the real models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+import pytest
+
+import sensorium
+from sensorium.latent.bridge import read_bridge
+from sensorium.latent.bridge_job import weights_identity
+
+pytestmark = pytest.mark.models
+
+BOX = Path(__file__).resolve().parents[2]
+BRIDGES = sorted(path.parent for path in (BOX / "bridges").glob("*/bridge.yaml"))
+
+# What each recovers of four passages, less a margin for other processors.
+FLOORS: dict[str, float] = {}
+
+
+def passages() -> list[Any]:
+    from sensorium.latent.training.measure import Passage
+
+    texts = [" ".join(topics[name].split()) for name in ("lambda", "raise", "naming", "truth")]
+    return [Passage(text[:200], text[200:300]) for text in texts]
+
+
+@pytest.mark.parametrize("folder", BRIDGES, ids=lambda folder: folder.name)
+def test_a_bridge_recovers_what_its_card_promises_and_shuffled_rows_do_not(folder: Path) -> None:
+    from sensorium.latent.training.measure import measure
+    from sensorium.latent.training.models import Receiving, Sending
+
+    bridge, checkpoints = read_bridge(folder), sensorium.Project.find(BOX).checkpoints
+    sender, receiver = bridge.spec.sender, bridge.spec.receiver
+    places = {end.model: checkpoints.directory(f"{end.model}-transformers") for end in (sender, receiver)}
+    assert {end.model: weights_identity(places[end.model]) for end in (sender, receiver)} == {
+        end.model: end.weights for end in (sender, receiver)
+    }
+    told = measure(bridge, Sending(places[sender.model], sender.tap), Receiving(places[receiver.model]), passages())
+    assert told["repeat"]["bridge"]["recovered"] > FLOORS[bridge.spec.name]
+    assert told["repeat"]["shuffled"]["recovered"] < 0.1
