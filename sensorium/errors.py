@@ -14,6 +14,7 @@ __all__ = [
     "Fault",
     "InternalError",
     "LanguageError",
+    "LatentError",
     "ModelError",
     "OperatorError",
     "PausedError",
@@ -93,6 +94,12 @@ class LanguageError(CallerError):
     """The input is in a language that the tool does not know."""
 
     kind = "language"
+
+
+class LatentError(CallerError):
+    """A latent is not one that its reader can take; it may go another way."""
+
+    kind = "latent"
 
 
 class RefusedError(SensoriumError):

@@ -235,9 +235,11 @@ class WireCrossed:
     node: str
     port: str
     rung: str
-    """`kv`, `embeds`, `recipe`, `bridge` or `text`."""
+    """`kv`, `kv/CODEC`, `recipe`, `embeds`, `bridge` or `text`."""
     why: str
     """Why it was no better one; empty where none is."""
+    num_bytes: int = 0
+    """What crossed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from PIL import ImageOps
 
 __all__ = [
     "TENSOR_DTYPES",
+    "as_bits",
+    "as_floats",
     "decode_image",
     "decode_masks",
     "decode_tensor",
@@ -119,6 +121,22 @@ def decode_masks(data: bytes) -> npt.NDArray[np.bool_]:
 def encode_tensor(array: Array, dtype: str) -> bytes:
     """Little-endian dense bytes in C order."""
     return np.ascontiguousarray(array).astype(TENSOR_DTYPES[dtype], copy=False).tobytes()
+
+
+def as_floats(array: Array, dtype: str) -> npt.NDArray[np.float32]:
+    """Float32 of the same shape, from an array that `decode_tensor` gave; bfloat16 comes as its bits."""
+    if dtype == "bfloat16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32)
+
+
+def as_bits(array: npt.NDArray[np.float32], dtype: str) -> Array:
+    """Float32 as it lies in a tensor of `dtype`; bfloat16 as its bits, rounded to the nearest, ties to even."""
+    if dtype != "bfloat16":
+        return array.astype(np.dtype(dtype))
+    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+    odd = (bits >> 16) & 1
+    return ((bits + 0x7FFF + odd) >> 16).astype(np.uint16)
 
 
 def decode_tensor(data: bytes, shape: tuple[int, ...], dtype: str) -> Array:

@@ -246,13 +246,27 @@ class Latent(_Part, frozen=True, tag="latent"):
     space: str
     """Name of the space, such as `see.patches`: which model, and where in it the tensor was taken."""
     weights: str
-    """Identity of what made it: digest of the tool and its checkpoints."""
+    """Identity of the weights that made it: of a language model as it was loaded, or of a tool's checkpoints."""
     shape: tuple[int, ...]
     dtype: str
     """A key of `media.TENSOR_DTYPES`."""
     blob: Blob
     twin: str | None = None
     """Text that says the same, for people, for audit, for fallback."""
+    runtime: str = ""
+    """What computed it: runtime, element type and kind of device. Equal where bit-equality is claimed."""
+    chunks: int = 0
+    """Tokens that were read at once, the prefill grid; 0 where that means nothing."""
+    checkpoint: str = ""
+    """Digest of the files of the checkpoint that made it; empty where it is not told."""
+    made_by: str = ""
+    """Role of the language model that made it; empty for a tool's."""
+    rung: str = ""
+    """How it goes to its reader, such as `kv`; empty until that is settled."""
+    frame: Blob | None = None
+    """The sealed frame in which it goes there."""
+    rows: Blob | None = None
+    """Of space `lm.context`: the sealed frame of rows that came to its maker by a bridge."""
 
     def load(self) -> npt.NDArray[Any]:
         """The array, of `shape` and `dtype`."""
@@ -303,6 +317,8 @@ def blobs_of(values: Mapping[str, Value]) -> Iterator[Blob]:
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, Image | Audio | Masks | Latent):
                 yield part.blob
+            if isinstance(part, Latent):
+                yield from (blob for blob in (part.frame, part.rows) if blob is not None)
 
 
 def values_digest(values: dict[str, Value]) -> str:

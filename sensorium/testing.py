@@ -27,6 +27,8 @@ from sensorium.graph import Graph
 from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
+from sensorium.latent.bridge import Bridge
+from sensorium.latent.cards import CardShelf
 from sensorium.model.contract import Ask, Model
 from sensorium.model.scripted import ScriptedModel
 from sensorium.project.folders import folder_digest
@@ -72,6 +74,9 @@ class Scratch:
         self.agents: dict[str, AgentEntry] = {}
         self.graphs: dict[str, GraphEntry] = {}
         self.models: dict[str, Model] = {}
+        self.cards = CardShelf([folder / "cards"])
+        self.bridges: tuple[Bridge, ...] = ()
+        """Maps from what one model computes to what another reads."""
         self.ways: dict[str, Way] = {}
         """How agents plan, by role of their model; step by step where none is said."""
         self.allowed: frozenset[str] = frozenset()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, cast
 
+import msgspec
 import numpy as np
 from PIL import Image as PillowImage
 
@@ -286,7 +287,17 @@ class Admission:
         if tensor.space != port_type.space:
             raise CallerError(f"is a latent of space {tensor.space!r}; give {_wanted(port_type)}")
         blob = self._store.put(tensor.data, "application/octet-stream")
-        return Latent(tensor.space, tensor.weights, tensor.shape, tensor.dtype, blob, tensor.twin)
+        return Latent(
+            tensor.space,
+            tensor.weights,
+            tensor.shape,
+            tensor.dtype,
+            blob,
+            tensor.twin,
+            runtime=tensor.runtime,
+            chunks=tensor.chunks,
+            made_by=tensor.made_by,
+        )
 
     def _latent(self, value: object) -> Part:
         if not isinstance(value, Latent):
@@ -296,7 +307,8 @@ class Admission:
         if self._holds(value.blob):
             return value
         blob = self._store.put(data, "application/octet-stream")
-        return Latent(value.space, value.weights, value.shape, value.dtype, blob, value.twin)
+        rows = value.rows and self._store.put(value.rows.read(), value.rows.media_type)
+        return msgspec.structs.replace(value, blob=blob, rows=rows, rung="", frame=None)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from typing import Any, NamedTuple, TypeGuard, cast
 
@@ -42,6 +43,9 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     twin: str | None
+    runtime: str
+    chunks: int
+    made_by: str
 
 
 def read_latent(data: bytes) -> Tensor:
@@ -61,11 +65,24 @@ def read_latent(data: bytes) -> Tensor:
     body = data[8 + header_bytes :]
     if dtype is None or not _is_shape(shape) or tensor.get("data_offsets") != [0, len(body)]:
         raise CallerError(f"has a header that does not fit its {len(body):,} bytes of tensor; {_FORM}")
-    texts = [told.get(name, "") for name in ("space", "weights", "twin")]
-    if not all(isinstance(text, str) for text in texts):
+    texts = {name: told.get(name, "") for name in ("space", "weights", "twin", "runtime", "chunks", "made_by")}
+    if not all(isinstance(text, str) for text in texts.values()):
         raise CallerError(f"has a header whose words are no text; {_FORM}")
+    chunks = texts["chunks"] or "0"
+    if not re.fullmatch(r"[0-9]{1,9}", chunks):
+        raise CallerError(f"has chunks that are no number; {_FORM}")
     check_tensor(body, tuple(shape), dtype)
-    return Tensor(body, texts[0], texts[1], tuple(shape), dtype, texts[2] or None)
+    return Tensor(
+        body,
+        texts["space"],
+        texts["weights"],
+        tuple(shape),
+        dtype,
+        texts["twin"] or None,
+        texts["runtime"],
+        int(chunks),
+        texts["made_by"],
+    )
 
 
 def check_tensor(data: bytes, shape: tuple[int, ...], dtype: str) -> None:

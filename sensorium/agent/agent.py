@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sensorium.agent.asking import reply_to, silent, write
 from sensorium.agent.course import Chooser, Course, Intent
@@ -16,13 +17,22 @@ from sensorium.agent.script import Script
 from sensorium.agent.sentences import Sentences, split
 from sensorium.agent.task import FOUND_NOTHING, HISTORY_CHARS, Call, Task, fruitless
 from sensorium.agent.toolbox import Toolbox
-from sensorium.errors import CallerError, OperatorError, RefusedError, ToolError
+from sensorium.errors import CallerError, InternalError, OperatorError, RefusedError, ToolError
 from sensorium.model.contract import Ask, Model
-from sensorium.parts import Text, Value
+from sensorium.parts import Latent, Text, Value
 from sensorium.spec.agent import ANSWER, SENTENCES, AgentSpec
 from sensorium.spec.ports import PortType
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "Hold"]
+
+Hold: TypeAlias = Callable[[Ask, int, str], Awaitable[Latent]]
+"""Gives what the model holds after the messages of an ask, and so many thoughts; and the text that says the same."""
+
+
+async def holds_nothing(ask: Ask, thoughts: int, twin: str) -> Latent:
+    """For agents that hand on nothing."""
+    raise InternalError(f"an agent was to hold {len(ask.messages)} messages and {thoughts} thoughts of {twin!r:.80}")
+
 
 _TOLD = (CallerError, ToolError, OperatorError, RefusedError)
 """Failures of a tool that the model is told of, and the agent goes on."""
@@ -45,6 +55,8 @@ class Agent:
     """Hears the answer, piece by piece, as it comes."""
     tell_sentence: Callable[[str], None] = silent
     """Hears the answer, sentence by sentence, as each is whole; an agent with the output `sentences`."""
+    hold: Hold = holds_nothing
+    """What the model holds; an agent that hands it on."""
     way: Way = "steps"
     """How plans are made."""
     shows_plan: bool = False
@@ -65,15 +77,20 @@ class Agent:
         """
         signature = self.spec.signature
         task = Task.of(signature, inputs, self.model.reads)
+        holds: dict[str, Value] = (
+            {} if self.spec.context_port is None else {self.spec.context_port: await self._hold(task)}
+        )
+        if len(holds) == len(signature.outputs):
+            return holds
         course = Course(task, Plan.of(task))
         await (self._act_by_plan(course, inputs) if self._is_planned else self._act(course))
-        said = next(port for port in (ANSWER, *signature.outputs) if port in signature.outputs)
+        said = next(port for port in (ANSWER, *signature.outputs) if port in signature.outputs and port not in holds)
         written = {
             port: kind
             for port, kind in signature.outputs.items()
             if port != said and kind.kind in WRITTEN and not kind.is_list
         }
-        outputs: dict[str, Value] = dict.fromkeys(signature.outputs)
+        outputs: dict[str, Value] = {**dict.fromkeys(signature.outputs), **holds}
         answer = await self._answer(course) + self._reservation(course.calls)
         outputs[said] = Text(answer)
         if self.spec.has_sentences:
@@ -83,6 +100,11 @@ class Agent:
                 await write(self.model, self._prompts.further(course.task, {said: answer}, written), written)
             )
         return outputs | _made(course.calls, outputs, signature.outputs)
+
+    async def _hold(self, task: Task) -> Latent:
+        """What the model holds once it has read the inputs, and thought."""
+        thoughts = self.spec.limits.thoughts
+        return await self.hold(self._prompts.reading(task, thinks=thoughts > 0), thoughts, task.said)
 
     @property
     def _is_planned(self) -> bool:

@@ -99,6 +99,12 @@ class Prompts:
         ask = Ask(messages, max_tokens=_WRITTEN_TOKENS, schema=_schema(ports))
         return with_media(ask, task.media)
 
+    def reading(self, task: Task, *, thinks: bool) -> Ask:
+        """What is read for others: the inputs as they stand, and who the agent is where it is to think."""
+        facts = [fence(port, text) for port, text in task.facts]
+        told = "\n\n".join(filter(None, (task.request, *facts, self.script.role if thinks else "")))
+        return with_media(Ask((Message("user", told),), self.answer_tokens), task.media)
+
     def answer(self, task: Task, calls: Sequence[Call], notes: Sequence[str], history_chars: int) -> Ask:
         """The answer in words.
 

@@ -62,12 +62,13 @@ class Task:
     facts: tuple[tuple[str, str], ...]
     """Further inputs as text: port and what it holds."""
     hand: Hand
-    crossed: tuple[str, ...]
-    """Latent inputs that were read as their text."""
     media: Media = ()
-    """Pictures and sounds that the model takes itself."""
+    """Pictures, sounds and latents that the model takes itself."""
     gave: tuple[str, ...] = ()
     """For each message of the history, what tools gave for it, within marks; empty where they gave nothing."""
+
+    said: str = ""
+    """All of it as text: what latents say, then the request and the rest."""
 
     @classmethod
     def of(cls, signature: Signature, inputs: Mapping[str, Value], reads: Set[str] = frozenset()) -> Task:
@@ -79,21 +80,28 @@ class Task:
         texts = {port: value.value for port, value in inputs.items() if isinstance(value, Text)}
         main = "request" if "request" in texts else next(iter(texts), "")
         latents = {port: value for port, value in inputs.items() if isinstance(value, Latent)}
-        _require_twins(latents)
-        told = {**{port: text for port, text in texts.items() if port != main}, **_told(signature.inputs, inputs)}
+        taken = [port for port, latent in latents.items() if latent.rung]
+        _require_twins({port: latent for port, latent in latents.items() if port not in taken})
+        told = {
+            **{port: text for port, text in texts.items() if port != main},
+            **_told(signature.inputs, inputs, taken),
+        }
         hand = Hand().given(inputs, signature.inputs)
         history, gave = _history(inputs.get("history"))
         facts, media = tuple(told.items()), media_of(inputs, reads)
-        return cls(texts.get(main, ""), history, facts, hand, tuple(latents), media, gave)
+        twins = [latent.twin for latent in latents.values() if latent.twin]
+        rest = [fence(port, text) for port, text in told.items() if port not in latents]
+        said = "\n\n".join((*twins, *filter(None, (texts.get(main, ""), *rest))))
+        return cls(texts.get(main, ""), history, facts, hand, media, gave, said)
 
 
-def _told(types: Mapping[str, PortType], inputs: Mapping[str, Value]) -> dict[str, str]:
+def _told(types: Mapping[str, PortType], inputs: Mapping[str, Value], taken: Sequence[str]) -> dict[str, str]:
     """Inputs that a model reads as text and that are no texts themselves."""
     kinds = ("number", "flag", "data", "segments", "latent")
     return {
         port: render(value)
         for port, value in inputs.items()
-        if port != "history" and value is not None and port in types and types[port].kind in kinds
+        if port != "history" and port not in taken and value is not None and port in types and types[port].kind in kinds
     }
 
 

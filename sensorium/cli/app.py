@@ -20,6 +20,7 @@ from sensorium.cli import (
     graph,
     init,
     list_,
+    measure,
     models,
     run,
     runs,
@@ -52,6 +53,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(store.app, name="store")
 app.command("eval")(eval_.eval_)
+app.command("measure")(measure.measure)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)

@@ -15,7 +15,9 @@ import msgspec
 from sensorium.errors import ModelError, SensoriumError
 from sensorium.events import ModelAsked, NodeProgress, PromptSent
 from sensorium.graph.leaf import CallContext, call_key, kept
-from sensorium.model.contract import Ask, Model, ModelEvent, Piece, Preparing, Reply
+from sensorium.latent.sealing import Sealer
+from sensorium.latent.spaces import End
+from sensorium.model.contract import Ask, LatentReader, Model, ModelEvent, Piece, Preparing, Reply
 from sensorium.parts import Data, Text, Value, encode_values
 
 __all__ = ["RunModel"]
@@ -33,6 +35,31 @@ class RunModel:
     model: Model
     role: str
     """Role of the profile, for whoever watches."""
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals what crosses."""
+        return Sealer(self.context.services.store, self.context.services.home)
+
+    async def of(self, role: str) -> RunModel:
+        """The model of another role.
+
+        Raises:
+            OperatorError: The profile names none, or its checkpoint is missing.
+        """
+        return self if role == self.role else RunModel(self.context, await self.context.services.model(role), role)
+
+    async def end(self) -> End | None:
+        """Who the model is on a latent wire; None where it takes no latents.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        if not isinstance(self.model, LatentReader):
+            return None
+        async with self.context.gate:
+            end = await self.model.end()
+        return end if end.reads else None
 
     @property
     def identity(self) -> str:
@@ -53,7 +80,7 @@ class RunModel:
         context, began_s = self.context, perf_counter()
         if ask.seed is None and ask.temperature > 0:
             ask = dataclasses.replace(ask, seed=context.seed)
-        key = self._key(ask)
+        key = self.key(ask)
         context.emit(PromptSent(context.run, context.node, self.role, self.prompt(ask)))
         try:
             async with context.services.results.flight(key):
@@ -62,10 +89,10 @@ class RunModel:
                 async with aclosing(self._made(ask, key) if outputs is None else _again(_reply(outputs))) as events:
                     async for event in events:
                         if isinstance(event, Reply):
-                            self._tell(ask, event, perf_counter() - began_s, cached=outputs is not None)
+                            self.tell(ask, event, perf_counter() - began_s, cached=outputs is not None)
                         yield event
         except (SensoriumError, asyncio.CancelledError) as error:
-            self._tell(ask, error, perf_counter() - began_s)
+            self.tell(ask, error, perf_counter() - began_s)
             raise
 
     async def _made(self, ask: Ask, key: str) -> AsyncGenerator[ModelEvent, None]:
@@ -81,7 +108,8 @@ class RunModel:
                     await context.services.results.keep(key, _encoded(event), run=context.run, node=context.node)
                 yield event
 
-    def _tell(self, ask: Ask, ended: Reply | BaseException, seconds: float, *, cached: bool = False) -> None:
+    def tell(self, ask: Ask, ended: Reply | BaseException, seconds: float, *, cached: bool = False) -> None:
+        """Tells whoever watches how an ask ended."""
         context = self.context
         asked = ModelAsked(
             context.run,
@@ -116,12 +144,13 @@ class RunModel:
     async def close(self) -> None:
         """The model belongs to the project; nothing is let go of here."""
 
-    def _key(self, ask: Ask) -> str:
+    def key(self, ask: Ask, what: str = "") -> str:
+        """Under which what is made of an ask is kept; `what` that is, where it is no reply."""
         shared = ask.temperature == 0 or ask.seed is not None
         words = dataclasses.replace(ask, messages=tuple(dataclasses.replace(each, parts=()) for each in ask.messages))
         asked: dict[str, Value] = {"ask": Text(msgspec.json.encode(words).decode())}
         asked |= {f"message {number}": each.parts for number, each in enumerate(ask.messages) if each.parts}
-        return call_key(self.context, f"model {self.identity}", asked, shared=shared)
+        return call_key(self.context, f"model {self.identity} {what}".rstrip(), asked, shared=shared)
 
 
 async def _again(reply: Reply) -> AsyncGenerator[ModelEvent, None]:

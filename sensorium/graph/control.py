@@ -180,7 +180,8 @@ class Control:
         began_s = perf_counter()
         if kind == "agent":
             shows_plan = node.spec.approve == "plan"
-            thought = think(context, catalogue.agents[callee], inputs, self.settle, shows_plan=shows_plan)
+            entry, wires = catalogue.agents[callee], node.spec.wire
+            thought = think(context, entry, inputs, self.settle, shows_plan=shows_plan, wires=wires)
             outputs = await within(timeout_s, thought, context.node)
             return Outcome(outputs, perf_counter() - began_s, cached=False)
         return await within(timeout_s, self._subgraph(callee, inputs, context), context.node)

@@ -133,7 +133,14 @@ def _save_part(part: Part, folder: Path, name: str) -> Saved:
 def _safetensors(latent: Latent) -> Iterator[bytes]:
     """One tensor named `latent`. Source: the safetensors format's README, "Format"."""
     data = latent.blob.read()
-    told = {"space": latent.space, "weights": latent.weights, "twin": latent.twin or ""}
+    told = {
+        "space": latent.space,
+        "weights": latent.weights,
+        "twin": latent.twin or "",
+        "runtime": latent.runtime,
+        "chunks": str(latent.chunks),
+        "made_by": latent.made_by,
+    }
     tensor = {"dtype": TENSOR_NAMES[latent.dtype], "shape": list(latent.shape), "data_offsets": [0, len(data)]}
     header = json.dumps({"__metadata__": told, "latent": tensor}).encode()
     header += b" " * (-len(header) % 8)

@@ -9,6 +9,8 @@ from typing import Protocol
 from sensorium.agent.planning import Way
 from sensorium.database import Database
 from sensorium.host.contract import Binding, Host
+from sensorium.latent.bridge import Bridge
+from sensorium.latent.cards import CardShelf
 from sensorium.model.contract import Model
 from sensorium.results import Results
 from sensorium.runs import Runs
@@ -77,6 +79,20 @@ class Services(Protocol):
     @property
     def allowed(self) -> frozenset[str]:
         """Tools with effects that a language model may call without asking a person."""
+        ...
+
+    @property
+    def bridges(self) -> tuple[Bridge, ...]:
+        """Maps from what one model computes to what another reads.
+
+        Raises:
+            AuthorError: One of them has faults.
+        """
+        ...
+
+    @property
+    def cards(self) -> CardShelf:
+        """What was measured about ways that lose something."""
         ...
 
     def way(self, role: str) -> Way:

@@ -53,6 +53,14 @@ class Binding:
     """How long a call may take where nobody says, counted from when `run` has it: waiting for its turn is free."""
 
     @property
+    def weights(self) -> str:
+        """Identity of what makes the tool's latents: SHA-256 of its checkpoints; that of the tool where it has none."""
+        if not self.checkpoint_digests:
+            return self.identity
+        lines = [f"{role}={digest}" for role, digest in sorted(self.checkpoint_digests.items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
     def identity(self) -> str:
         """SHA-256 of what decides the result of a call: folder, checkpoints, runtime, device kind, settings."""
         lines = [

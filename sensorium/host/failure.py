@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sensorium.errors import CallerError, DeadlineError, LanguageError, OperatorError, SensoriumError, ToolError
+from sensorium.errors import (
+    CallerError,
+    DeadlineError,
+    LanguageError,
+    LatentError,
+    OperatorError,
+    SensoriumError,
+    ToolError,
+)
 from sensorium.spec.tool import ToolSpec
 from sensorium.worker.frames import FailureKind
 
@@ -18,6 +26,8 @@ def failure_error(spec: ToolSpec, kind: FailureKind, why: str, *, can_retry: boo
         case "language":
             known = ", ".join(spec.languages or ())
             return LanguageError(f"{message}; it knows {known}" if known else message, can_retry=can_retry)
+        case "latent":
+            return LatentError(message, can_retry=can_retry)
         case "operator":
             return OperatorError(message, can_retry=can_retry)
         case "tool":

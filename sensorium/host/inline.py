@@ -224,7 +224,7 @@ class _Bench:
 
     def _serve(self, tool: Tool) -> None:
         signature = self._binding.spec.signature
-        outputs = OutputPorts(signature.outputs, self._binding.spec.twins, self._binding.identity)
+        outputs = OutputPorts(signature.outputs, self._binding.spec.twins, self._binding.weights)
         while (batch := self._batches.get()) is not None:
             run_batch(
                 tool,

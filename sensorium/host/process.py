@@ -298,7 +298,7 @@ def _start_of(binding: Binding, grace_s: float) -> Start:
         inputs={port: str(kind) for port, kind in signature.inputs.items()},
         outputs={port: str(kind) for port, kind in signature.outputs.items()},
         twins=binding.spec.twins,
-        identity=binding.identity,
+        identity=binding.weights,
         batch_max=binding.spec.batch.max,
         wait_s=binding.spec.batch.wait_ms / 1000,
         setup_s=binding.setup_s,
@@ -317,6 +317,7 @@ def _environment(home: Path, binding: Binding) -> dict[str, str]:
         env["PYTHONPATH"] = str(staged_engine(home))
     env["PYTHONUNBUFFERED"] = "1"
     env["HF_HUB_OFFLINE"] = "1"
+    env["SENSORIUM_HOME"] = str(home)  # where the key of sealed frames lies
     env["TOKENIZERS_PARALLELISM"] = "false"
     env.setdefault("OMP_NUM_THREADS", str(_num_cores()))
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread that waits by spinning takes a core from another worker

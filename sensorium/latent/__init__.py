@@ -1,1 +1,1 @@
-"""Latent wires: what one model computed, handed to another."""
+"""How models hand each other what they computed: the frame in which tensors cross from one process to another."""

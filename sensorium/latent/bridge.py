@@ -7,8 +7,9 @@ measured. For `x` of [rows, stride * width], neighbouring states laid side by si
     y = gelu(n @ in.weight.T + in.bias) @ out.weight.T + out.bias  [+ n @ skip.weight.T]
     rows = y * scale
 
-The last row is filled up with the last state where the positions are no multiple of the stride. Nowhere does a token
-or a vocabulary come in.
+The last row is filled up with the last state where the positions are no multiple of the stride. With a `gate`, what is
+laid side by side is the states of each token that it hears instead, see `bridge_gate`. Nowhere does a vocabulary come
+in.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, Field
 
 from sensorium.errors import AuthorError, CallerError, Fault
+from sensorium.latent.bridge_gate import GateSpec, gate_shapes, gated, gelu
 from sensorium.latent.bridge_weights import read_weights, weights_digest
 from sensorium.spec.declared import CheckpointName, Declared
 from sensorium.spec.validation import validate
@@ -95,7 +97,9 @@ class BridgeSpec(Declared):
     sender: Annotated[Sender, Field(alias="from")]
     receiver: Annotated[Receiver, Field(alias="to")]
     stride: Annotated[int, Field(ge=1, le=64)] = 1
-    """Neighbouring states that become one row."""
+    """Neighbouring states that become one row; 1 with a gate."""
+    gate: GateSpec | None = None
+    """What finds the states of each row, where rows are not evenly apart."""
     hidden: Annotated[int, Field(ge=0, le=65_536)]
     """Width between the two linear maps; 0 for a bridge that is the skip alone."""
     skip: bool
@@ -110,7 +114,8 @@ class BridgeSpec(Declared):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each array in `weights.safetensors`; all are float16."""
-        wide, between, out = self.sender.width * self.stride, self.hidden, self.receiver.width
+        laid = self.gate.wide if self.gate else self.stride
+        wide, between, out = self.sender.width * laid, self.hidden, self.receiver.width
         shapes: dict[str, tuple[int, ...]] = {
             "mean": (self.sender.width,),
             "deviation": (self.sender.width,),
@@ -121,6 +126,7 @@ class BridgeSpec(Declared):
         }
         if between:
             shapes |= {"in.weight": (between, wide), "in.bias": (between,), "out.weight": (out, between)}
+        shapes |= gate_shapes(self.gate, self.sender.width) if self.gate else {}
         return shapes | ({"skip.weight": (out, wide)} if self.skip else {})
 
 
@@ -146,7 +152,7 @@ class Bridge:
         return read_weights(path, self.spec.shapes)
 
     def cross(self, states: Floats) -> Floats:
-        """Rows for the receiver, float32 [positions / stride rounded up, receiver's width].
+        """Rows for the receiver, float32 [positions / stride rounded up, receiver's width]; with a gate, [tokens, …].
 
         Args:
             states: What the sender computed at the tap, [positions, sender's width].
@@ -162,28 +168,28 @@ class Bridge:
             )
         if states.dtype.kind != "f" or not np.isfinite(states).all():
             raise CallerError(f"bridge {self.spec.name}: states are no finite floats; the sender's are needed as such")
-        return cross(self.arrays, states.astype(np.float32), self.spec.stride)
+        return cross(self.arrays, states.astype(np.float32), self.spec.stride, self.spec.gate)
 
 
-def cross(arrays: Mapping[str, Floats], states: Floats, stride: int) -> Floats:
+def cross(arrays: Mapping[str, Floats], states: Floats, stride: int, gate: GateSpec | None = None) -> Floats:
     """The map itself, without checks: float32 [positions, width] to [rows, receiver's width]."""
-    missing = -len(states) % stride
-    whole = np.concatenate([states, np.repeat(states[-1:], missing, axis=0)])
-    laid = ((whole - arrays["mean"]) / arrays["deviation"]).reshape(len(whole) // stride, -1)
+    even = (states - arrays["mean"]) / arrays["deviation"]
+    laid = gated(arrays, even, gate) if gate else _side_by_side(even, stride)
     centred = laid - laid.mean(axis=1, keepdims=True)
     normal = centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + NORM_EPSILON)
     normal = normal * arrays["norm.weight"] + arrays["norm.bias"]
     rows = np.broadcast_to(arrays["out.bias"], (len(normal), len(arrays["out.bias"])))
     if "in.weight" in arrays:
-        rows = rows + _gelu(normal @ arrays["in.weight"].T + arrays["in.bias"]) @ arrays["out.weight"].T
+        rows = rows + gelu(normal @ arrays["in.weight"].T + arrays["in.bias"]) @ arrays["out.weight"].T
     if "skip.weight" in arrays:
         rows = rows + normal @ arrays["skip.weight"].T
     return np.asarray(rows * arrays["scale"], np.float32)
 
 
-def _gelu(x: Floats) -> Floats:
-    """GELU by tanh (Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415); torch has it as `approximate="tanh"`."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.float32(np.sqrt(2 / np.pi)) * (x + 0.044715 * x**3))), np.float32)
+def _side_by_side(states: Floats, stride: int) -> Floats:
+    missing = -len(states) % stride
+    whole = np.concatenate([states, np.repeat(states[-1:], missing, axis=0)])
+    return whole.reshape(len(whole) // stride, -1)
 
 
 def read_bridge(folder: str | Path) -> Bridge:
@@ -203,6 +209,8 @@ def read_bridge(folder: str | Path) -> Bridge:
         faults.append(
             document.fault(("skip",), "neither hidden nor skip is there", "write hidden above 0, or skip: true")
         )
+    if spec.gate and spec.stride != 1:
+        faults.append(document.fault(("stride",), f"stride is {spec.stride} beside a gate", "leave it out"))
     counted = sum(int(np.prod(shape)) for shape in spec.shapes.values())
     if counted != spec.parameters:
         found = f"parameters is {spec.parameters:,}, and the widths make {counted:,}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sensorium.errors import OperatorError
 from sensorium.host.contract import Host
+from sensorium.latent.sealing import Sealer
 from sensorium.model.contract import Model
 from sensorium.model.hosted import HostedModel, Placement
 from sensorium.model.llamacpp import open_llamacpp
@@ -34,6 +35,7 @@ def open_model(
     setup_s: float = 300.0,
     call_s: float = 900.0,
     python: Path | None = None,
+    sealer: Sealer | None = None,
 ) -> Model:
     """The model of a checkpoint that serves `role`. Nothing is loaded before the first ask.
 
@@ -48,6 +50,7 @@ def open_model(
         setup_s: How long loading may take.
         call_s: How long a reply may take.
         python: Interpreter of an environment of its own; vllm has one.
+        sealer: Seals what crosses latent wires; transformers wants it.
 
     Raises:
         OperatorError: The backend is not there, or cannot read the checkpoint.
@@ -56,7 +59,8 @@ def open_model(
     if setting.backend == "llamacpp":
         return open_llamacpp(setting, place)
     if setting.backend == "transformers":
-        return open_transformers(setting, place)
+        assert sealer is not None, "whoever opens a model of transformers brings what seals its latents"
+        return open_transformers(setting, place, sealer)
     if setting.backend == "vllm":
         # Its HTTP client would cost every command a tenth of a second.
         from sensorium.model.vllm.opening import open_started

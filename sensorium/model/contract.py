@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from sensorium.errors import CallerError
+from sensorium.latent.spaces import End
 from sensorium.parts import Audio, Image, Latent
 
 __all__ = [
     "Ask",
     "CallOffer",
+    "Held",
+    "Holder",
+    "LatentReader",
     "Message",
     "MessagePart",
     "Model",
@@ -172,6 +176,61 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Lets go of the model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a model held when it had read a prompt, and thought."""
+
+    context: Latent
+    """Of space `lm.context`: its recipe, int32 [entries]. It has no twin; whoever read knows what it read."""
+    usage: Usage
+
+
+@runtime_checkable
+class LatentReader(Protocol):
+    """What a language model can do beside replying that takes over what an equal one holds."""
+
+    async def end(self) -> End:
+        """Who this model is on a latent wire, as it was loaded.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        ...
+
+
+@runtime_checkable
+class Holder(LatentReader, Protocol):
+    """What a language model can do beside replying that hands on what it holds."""
+
+    def open_prompt(self, messages: Sequence[Message]) -> str:
+        """Exactly what `hold` reads, as text; a latent stands in it by its space and rung."""
+        ...
+
+    async def hold(self, messages: Sequence[Message], *, thoughts: int = 0) -> Held:
+        """What the model holds when it has read messages up to the end of the last, whose turn stays open.
+
+        Args:
+            messages: The last is the user's.
+            thoughts: Steps that it thinks then.
+
+        Raises:
+            ModelError: It failed.
+            CallerError: The messages do not fit into its context; `LatentError` where a latent is none that it takes.
+        """
+        ...
+
+    async def give(self, context: Latent, space: str) -> Latent:
+        """What a context comes to in a space, such as `lm.kv`: a sealed frame, uint8 [bytes].
+
+        What the model still holds is not computed again.
+
+        Raises:
+            ModelError: The model failed.
+            LatentError: The context is another model's, or the model has no such space.
+        """
         ...
 
 

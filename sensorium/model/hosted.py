@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import msgspec
-
 from sensorium.errors import DeadlineError, ModelError, OperatorError, ToolError
 from sensorium.host.contract import Binding, Done, Host, HostEvent, Item, Progress
 from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, Reply, Usage, require_readable
 from sensorium.model.template import ChatTemplate
-from sensorium.parts import Data, Text, Value
+from sensorium.parts import Data, Text, Value, values_digest
 from sensorium.spec.projectfile import ModelSetting
 from sensorium.spec.read import read_tool
 
-__all__ = ["HostedModel", "Placement", "bind", "worker_binding"]
+__all__ = ["HostedModel", "Placement", "bind", "replies", "settings_of", "worker_binding"]
 
 _WORKERS = Path(__file__).parent / "workers"
 
@@ -121,21 +119,15 @@ class HostedModel:
     async def ask(self, ask: Ask) -> AsyncGenerator[ModelEvent, None]:
         """See `Model.ask`."""
         require_readable(ask, self.reads)
-        async with aclosing(self._call(self.prompt(ask), _settings(ask))) as events:
-            async for event in events:
-                match event:
-                    case Item("pieces", Text(piece)):
-                        yield Piece(piece)
-                    case Progress(share, note, is_loading):
-                        yield Preparing(share, note, is_loading)
-                    case Done(outputs):
-                        yield _reply(outputs)
-                    case _:
-                        pass
+        async with aclosing(self._call(self.prompt(ask), settings_of(ask))) as events:
+            async for event in replies(events):
+                yield event
 
-    async def _call(self, prompt: str, settings: dict[str, Any]) -> AsyncGenerator[HostEvent, None]:
-        inputs: dict[str, Value] = {"prompt": Text(prompt), "settings": Data(settings)}
-        key = hashlib.sha256(msgspec.json.encode([self.identity, prompt, settings])).hexdigest()
+    async def _call(
+        self, prompt: str, settings: dict[str, Any], more: Mapping[str, Value] | None = None
+    ) -> AsyncGenerator[HostEvent, None]:
+        inputs: dict[str, Value] = {"prompt": Text(prompt), "settings": Data(settings), **(more or {})}
+        key = values_digest({"identity": Text(self.identity), **inputs})
         try:
             async for event in self.host.call(self.binding, inputs, key=key):
                 yield event
@@ -148,7 +140,22 @@ class HostedModel:
         """Lets go of the model; its worker stays warm."""
 
 
-def _settings(ask: Ask) -> dict[str, Any]:
+async def replies(events: AsyncGenerator[HostEvent, None]) -> AsyncGenerator[ModelEvent, None]:
+    """What a worker's events tell of a reply."""
+    async for event in events:
+        match event:
+            case Item("pieces", Text(piece)):
+                yield Piece(piece)
+            case Progress(share, note, is_loading):
+                yield Preparing(share, note, is_loading)
+            case Done(outputs):
+                yield _reply(outputs)
+            case _:
+                pass
+
+
+def settings_of(ask: Ask) -> dict[str, Any]:
+    """What a worker is told of an ask, beside its prompt."""
     settings: dict[str, Any] = {"max_tokens": ask.max_tokens, "temperature": ask.temperature, "stop": list(ask.stop)}
     schema = None if ask.form is None else json.dumps(ask.form)  # data may lose the order in which its keys stand
     given = {"seed": ask.seed, "choices": list(ask.choices) if ask.choices else None, "schema": schema}
@@ -166,7 +173,7 @@ def _reply(outputs: dict[str, Value]) -> Reply:
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    shared = [_WORKERS.parent / name for name in ("choosing.py", "cores.py")]  # what the workers here have in common
+    shared = [_WORKERS.parent / name for name in ("choosing.py", "cores.py", "../latent/recipe.py")]
     for path in (*sorted(folder.glob("*")), *shared):
         if path.is_file():
             digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())

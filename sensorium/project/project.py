@@ -15,11 +15,14 @@ from sensorium.graph.services import Placed
 from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
+from sensorium.latent.bridge import Bridge, read_bridge
+from sensorium.latent.cards import CardShelf
+from sensorium.latent.sealing import Sealer
 from sensorium.model import open_attached, open_model
 from sensorium.model.contract import Model
 from sensorium.model.scripted import ScriptedModel
 from sensorium.project.entries import fill_catalogue
-from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder
+from sensorium.project.folders import PROJECT_FILE, box_folder, find_project, home_folder, members
 from sensorium.project.profiles import choose_device, resolve_profile, role_checkpoints
 from sensorium.project.served import attachment_of, model_device, model_requirements
 from sensorium.project.single import single_node
@@ -200,6 +203,25 @@ class Project:
         )
         return Placed(self._host(tool, setting), binding)
 
+    @property
+    def bridges(self) -> tuple[Bridge, ...]:
+        """Maps from what one model computes to what another reads, those of the box and of the project.
+
+        Raises:
+            AuthorError: One of them has faults.
+        """
+        return self._bridges
+
+    @cached_property
+    def _bridges(self) -> tuple[Bridge, ...]:
+        homes = dict.fromkeys(home for home in (box_folder(), self.folder) if home is not None)
+        return tuple(read_bridge(folder) for home in homes for folder in members(home, "bridges", "bridge.yaml"))
+
+    @property
+    def cards(self) -> CardShelf:
+        """What was measured about ways that lose something: here first, then what the box brings."""
+        return CardShelf([self.home / "cards", box_folder() / "cards"])
+
     def way(self, role: str) -> Way:
         """How agents plan whose language model serves a role; step by step where the profile says nothing."""
         setting = self.profile.models.get(role)
@@ -240,6 +262,7 @@ class Project:
             setup_s=limits.setup_s or _SETUP_S,
             call_s=call_s,
             python=self._model_python(setting),
+            sealer=Sealer(self.store, self.home),
         )
 
     def _model_python(self, setting: ModelSetting) -> Path | None:

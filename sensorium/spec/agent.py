@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeText
-from sensorium.spec.ports import PortType, Signature
+from sensorium.spec.ports import CONTEXT, PortType, Signature
 
 __all__ = ["ANSWER", "SENTENCES", "AgentLimits", "AgentSpec"]
 
@@ -27,6 +27,8 @@ class AgentLimits(Declared):
     """How often a model that proposed a plan which cannot be carried out is told why, and proposes another."""
     answer_tokens: Annotated[int, Field(ge=1, le=32_768)] = 400
     """Most tokens of an answer."""
+    thoughts: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Steps that the model thinks before it hands on what it holds: rows that it computed, and that are no words."""
 
 
 class AgentSpec(Declared):
@@ -41,7 +43,8 @@ class AgentSpec(Declared):
     limits: AgentLimits = AgentLimits()
     inputs: dict[PortName, TypeText] = _DEFAULT_INPUTS
     outputs: Annotated[dict[PortName, TypeText], Field(min_length=1)] = {ANSWER: "text"}
-    """A list is filled in one case alone: `sentences: "[text]"`, beside `answer: text`."""
+    """A list is filled in one case alone: `sentences: "[text]"`, beside `answer: text`. A `latent(lm.context)` is what
+    the model holds once it has read the inputs, as they stand."""
 
     @property
     def signature(self) -> Signature:
@@ -50,6 +53,21 @@ class AgentSpec(Declared):
             {port: PortType.parse(text) for port, text in self.inputs.items()},
             {port: PortType.parse(text) for port, text in self.outputs.items()},
         )
+
+    @property
+    def context_port(self) -> str | None:
+        """The output that is what the model holds."""
+        outputs = self.signature.outputs.items()
+        return next((port for port, given in outputs if given.space == CONTEXT), None)
+
+    @model_validator(mode="after")
+    def _thinks_for_somebody(self) -> AgentSpec:
+        held = [port for port, given in self.signature.outputs.items() if given.space == CONTEXT]
+        if len(held) > 1:
+            raise ValueError(f"outputs {' and '.join(held)} are {CONTEXT}, and an agent holds one; leave one")
+        if self.limits.thoughts and not held:
+            raise ValueError(f"limits.thoughts is for an agent that hands on what it holds; add an output of {CONTEXT}")
+        return self
 
     @property
     def has_sentences(self) -> bool:

@@ -10,8 +10,8 @@ from sensorium.spec.callees import Callee, Callees
 from sensorium.spec.check_else import ElseCheck
 from sensorium.spec.checked import CalleeKind, CheckedNode, Each, ElseCall, ElseValue, Feed, StandIn, Until, WireFeed
 from sensorium.spec.feeds import Faults, Feeding, Scope
-from sensorium.spec.graph import GraphSpec, NodeSpec
-from sensorium.spec.ports import PortType, Signature
+from sensorium.spec.graph import GraphSpec, NodeSpec, WireSpec
+from sensorium.spec.ports import CONTEXT, PortType, Signature
 from sensorium.spec.wires import (
     Condition,
     InputWire,
@@ -251,16 +251,18 @@ class NodeCheck:
             elif type_.kind != "latent":
                 found = f"wire: {port} sets how a latent crosses, and input {port!r} of {callee} takes {type_}"
                 self.faults.add(at, found, "remove it", key=True)
-            elif callee.kind == "agent" and "text" not in (setting.rungs or ["text"]):
+            elif callee.kind == "agent" and type_.space != CONTEXT and not {"text", "bridge"} & _rungs(setting):
                 rungs = ", ".join(setting.rungs or [])
-                found = f"{port} may cross by {rungs} alone, and {callee} reads the twins of latents"
-                self.faults.add((*at, "rungs"), found, "add text to rungs, or remove them")
+                found = f"{port} may cross by {rungs} alone, and {type_.space} comes to {callee} by a bridge or as text"
+                self.faults.add((*at, "rungs"), found, "add text or bridge to rungs, or remove them")
 
     def _twins(self, callee: Callee, feeds: Mapping[str, Feed], scope: Scope) -> dict[str, NodeWire]:
         """The text that says the same as each latent that goes into an agent."""
         twins: dict[str, NodeWire] = {}
         for port, feed in feeds.items():
             if callee.kind != "agent" or not isinstance(feed, WireFeed) or feed.type.kind != "latent":
+                continue
+            if feed.type.space == CONTEXT:  # whoever holds one knows what it read
                 continue
             source = scope.item_wire if isinstance(feed.wire, ItemWire) else feed.wire
             sender = self.feeding.givers[source.node].callee if isinstance(source, NodeWire) else None
@@ -275,6 +277,10 @@ class NodeCheck:
             elif feed.wire is source:
                 twins[port] = NodeWire(source.node, twin)
         return twins
+
+
+def _rungs(setting: WireSpec) -> set[str]:
+    return {"text"} if setting.rungs is None else set(setting.rungs)
 
 
 def _self_wire(text: str) -> SelfWire | None:

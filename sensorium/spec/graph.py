@@ -11,6 +11,7 @@ from sensorium.spec.declared import CalleeName, Declared, Name, PortName, TypeTe
 __all__ = ["ElseSpec", "GraphSpec", "NodeSpec", "WireSpec"]
 
 CALLEES = ("tool", "agent", "graph")
+RUNG = r"^(kv|kv/[a-z][a-z0-9]{0,15}|recipe|embeds|bridge|text)$"
 
 
 class WireSpec(Declared):
@@ -18,9 +19,10 @@ class WireSpec(Declared):
 
     at_least: Annotated[float, Field(ge=0, le=1)] | None = None
     """Smallest recovered share that a bridge's card must show."""
-    rungs: list[Literal["kv", "embeds", "recipe", "bridge", "text"]] | None = None
-    """Rungs that may be taken."""
+    rungs: list[Annotated[str, Field(pattern=RUNG)]] | None = None
+    """Rungs that may be taken: kv, kv/CODEC, recipe, embeds, bridge, text."""
     max_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Most bytes that may cross; text always may."""
 
 
 class ElseSpec(Declared):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sensorium.spec.nearest import closest
 
-__all__ = ["IDEMPOTENCY_KEY", "KINDS", "NAME", "PortType", "Signature"]
+__all__ = ["CONTEXT", "IDEMPOTENCY_KEY", "KINDS", "NAME", "PortType", "Signature"]
 
 KINDS = (
     "text", "image", "audio", "masks", "boxes", "points", "segments", "number", "flag", "data", "latent",
@@ -17,6 +17,9 @@ KINDS = (
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What a node, tool, agent or graph may be called. Ports are the same without the hyphen."""
+
+CONTEXT = "lm.context"
+"""Space of what a language model holds once it has read, and thought. It goes to its reader by one of the rungs."""
 
 IDEMPOTENCY_KEY = "idempotency_key"
 """Under which a tool with effects finds, beside its inputs, what it knows a call again by."""

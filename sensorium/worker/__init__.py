@@ -22,9 +22,9 @@ from typing import Literal
 
 __all__ = ["Blame", "Failed", "Item", "Progress", "Refused"]
 
-Blame = Literal["tool", "caller", "language"]
-"""Who must act on a failure: `tool` its author or operator, `caller` whoever gave the input, `language` likewise, where
-the input is in a language that the tool does not know."""
+Blame = Literal["tool", "caller", "language", "latent"]
+"""Who must act on a failure: `tool` its author or operator, `caller` whoever gave the input; `language` likewise, where
+the input is in a language that the tool does not know, and `latent`, where a latent is none that it can take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ _MAX_UNSENT_BYTES = 2 << 30
 _JOIN_BELOW_BYTES = 1 << 16
 _PREFIX = struct.Struct("<Q")
 
-FailureKind = Literal["tool", "caller", "language", "operator"]
+FailureKind = Literal["tool", "caller", "language", "latent", "operator"]
 """Who must act."""
 
 

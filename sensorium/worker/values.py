@@ -37,6 +37,12 @@ MAX_VALUE_BYTES = 1 << 29
 """Most bytes of one output value, before it is compressed."""
 _MAX_DEPTH = 64
 _MAX_RATE_HZ = 768_000
+_LATENT_DTYPES: Mapping[str, type[np.generic]] = {
+    "float16": np.float16,
+    "int32": np.int32,
+    "uint8": np.uint8,
+}
+"""Element types that a tool may give beside float32."""
 
 Keep: TypeAlias = Callable[[bytes, str], Blob]
 """Takes bytes and their media type; gives a reference to them."""
@@ -172,7 +178,7 @@ _RIGHT = {
     "boxes": "a finite float32 array [n, 4], each row x0 y0 x1 y1 with x0 <= x1 and y0 <= y1",
     "points": "a finite float32 array [n, 2]",
     "segments": "a list of (start_s, end_s, text)",
-    "latent": "a finite float32 or float16 array",
+    "latent": "a finite float32 or float16 array, or one of int32 or uint8",
 }
 
 
@@ -361,11 +367,11 @@ def _segment(value: object, at: int) -> Segment:
 
 def _latent(value: object, space: str, identity: str, keep: Keep) -> Latent:
     found = _as_array(value)
-    dtype = np.float16 if found is not None and found.dtype == np.float16 else np.float32
+    dtype = _LATENT_DTYPES.get(found.dtype.name, np.float32) if found is not None else np.float32
     array = _array(value, dtype, None)
     if array.size == 0:
         raise WrongOutput(_name(array))
-    name = "float16" if dtype is np.float16 else "float32"
+    name = np.dtype(dtype).name
     blob = keep(media.encode_tensor(array, name), "application/octet-stream")
     return Latent(space, identity, tuple(array.shape), name, blob)
 
@@ -378,7 +384,7 @@ def _array(value: object, dtype: type[np.generic], shape: tuple[int | None, ...]
     if shape is not None and not _fits(array.shape, shape):
         raise WrongOutput(_name(array))
     _check_size(array.nbytes)
-    if array.dtype != np.bool_ and not np.isfinite(array).all():
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise WrongOutput(f"{_name(array)} that holds NaN or infinity")
     return array
 

@@ -97,6 +97,36 @@ def test_passages_have_times_in_order_and_make_up_the_text(
 
 @clips_are_here
 @pytest.mark.models
+def test_states_are_what_the_encoder_makes_of_the_speech(
+    graph: Graph, clips: dict[str, Samples], whisper: Path, tmp_path: Path
+) -> None:
+    faster_whisper: Any = pytest.importorskip("faster_whisper")
+    samples = next(iter(clips.values()))
+    states = hear(graph, tmp_path, samples)["states"]
+    assert (states.space, states.dtype, states.shape[1]) == ("whisper.encoder", "float16", 384)
+    assert states.twin == str(hear(graph, tmp_path, samples).text)
+    assert len(samples) / RATE_HZ - 1.5 < states.shape[0] / 50 <= len(samples) / RATE_HZ + 0.02
+    model = faster_whisper.WhisperModel(str(whisper), device="cpu", compute_type="float32")
+    heard = np.concatenate([silence(0.3), samples, silence(30)])[: 30 * RATE_HZ]
+    encoded = np.array(model.encode(model.feature_extractor(heard)[:, :3000]))[0, 15 : 15 + states.shape[0]]
+    ours = states.load().astype(np.float32)
+    cosines = (ours * encoded).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(encoded, axis=1)
+    assert cosines.mean() > 0.98
+
+
+@clips_are_here
+@pytest.mark.models
+def test_states_of_more_than_one_window_stand_one_behind_the_other(
+    graph: Graph, clips: dict[str, Samples], tmp_path: Path
+) -> None:
+    first, second, *_ = clips.values()
+    apart = [hear(graph, tmp_path, samples)["states"] for samples in (first, second)]
+    both = hear(graph, tmp_path, np.concatenate([first, silence(5), second]))["states"]
+    assert both.shape[0] == pytest.approx(sum(states.shape[0] for states in apart), abs=60)
+
+
+@clips_are_here
+@pytest.mark.models
 @pytest.mark.parametrize(("rate_hz", "num_channels"), [(8_000, 1), (48_000, 2)])
 def test_any_rate_and_number_of_channels_is_heard_alike(
     graph: Graph, clips: dict[str, Samples], tmp_path: Path, rate_hz: int, num_channels: int
@@ -122,6 +152,7 @@ def test_where_nobody_speaks_nothing_is_heard(graph: Graph, tmp_path: Path, samp
     result = hear(graph, tmp_path, samples)
     assert str(result.text) == ""
     assert result.segments.value == ()
+    assert result["states"] is None
 
 
 @pytest.mark.models

@@ -139,7 +139,7 @@ class Look:
     assert "a red bus" in model.asked[0].messages[-1].content
     (crossed,) = [event for event in events if isinstance(event, WireCrossed)]
     assert (crossed.node, crossed.port, crossed.rung) == ("think", "seen", "text")
-    assert crossed.why == "the model reads no vectors of look.vector"
+    assert crossed.why == "bridge: its reader takes text alone"
     assert result.to_json()["nodes"][1]["rung"] == "text"
 
 

@@ -301,7 +301,11 @@ WRONG_OUTPUTS = [
     ("segments", "[(0, 1)]", "element 0 is of type tuple"),
     ("segments", "[(1, 0, 'x')]", "ends at 0 s, before it starts at 1 s"),
     ("segments", "[(0, 1, 2)]", "text of type int"),
-    ("latent", "np.zeros((2, 2))", r"a float64 array \[2, 2\]; a finite float32 or float16 array"),
+    (
+        "latent",
+        "np.zeros((2, 2))",
+        r"a float64 array \[2, 2\]; a finite float32 or float16 array, or one of int32 or uint8",
+    ),
     ("latent", "np.zeros((0, 2), np.float32)", r"\[0, 2\]"),
     ("latent", "np.full((2,), np.nan, np.float16)", "holds NaN or infinity"),
     ("[text]", "'one'", "output value is of type str; a list"),

@@ -13,6 +13,8 @@ import pytest
 from sensorium.checkpoint import Checkpoints
 from sensorium.errors import CallerError, OperatorError
 from sensorium.host import WorkerHost
+from sensorium.latent.sealing import Sealer
+from sensorium.latent.spaces import EMBEDS, hidden_space
 from sensorium.model import HostedModel, TransformersModel, open_model
 from sensorium.model.contract import Ask, Message, Piece, Reply
 from sensorium.project import Project
@@ -50,7 +52,8 @@ async def model(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     directory, digest = pulled(name)
     host = WorkerHost(tmp_path, Store(tmp_path / "store"))
     setting = ModelSetting(checkpoint=name, backend=CHECKPOINTS[name], context_tokens=1024)
-    model = open_model("central", setting, checkpoint=directory, digest=digest, host=host, keep_warm_s=0)
+    sealer = Sealer(Store(tmp_path / "store"), tmp_path)
+    model = open_model("central", setting, checkpoint=directory, digest=digest, host=host, keep_warm_s=0, sealer=sealer)
     assert isinstance(model, HostedModel)
     yield model
     await host.unload(model.binding)
@@ -130,8 +133,8 @@ async def test_a_cancelled_reply_leaves_the_model_ready(model: HostedModel) -> N
 async def test_transformers_gives_the_latents_of_a_text(model: HostedModel) -> None:
     if not isinstance(model, TransformersModel):
         pytest.skip("llama.cpp gives no latents")
-    reading = await model.read("A cat sat on the mat.")
-    assert reading.embeds.shape == reading.hidden.shape
-    assert reading.embeds.shape[1] == 576
-    assert (reading.embeds.space, reading.hidden.space) == ("lm.embeds", "lm.hidden")
-    assert reading.hidden.load().std() > 0
+    context = (await model.reading("A cat sat on the mat.")).context
+    for space in (EMBEDS, hidden_space(30)):
+        frame = model.sealer.open((await model.give(context, space)).blob)
+        assert (frame.head.space, frame.head.positions) == (space, len(context.load()))
+        assert frame.tensors["latent"].shape == (len(context.load()), 576)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sensorium.worker import Refused
 
 from .ear import LEAD_S, Window
-from .recogniser import Passage
+from .recogniser import Passage, States
 
 __all__ = ["HEARD_ENOUGH_S", "Account", "Segment"]
 
@@ -23,6 +23,8 @@ class Account:
     """What was heard so far, and how much of it in another language."""
 
     segments: list[Segment] = field(default_factory=list)
+    states: list[States] = field(default_factory=list)
+    """What the encoder made of each window."""
     heard_s: float = 0.0
     foreign_s: float = 0.0
     foreign: str = ""

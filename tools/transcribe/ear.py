@@ -7,14 +7,13 @@ from fractions import Fraction
 
 import av
 import numpy as np
-import numpy.typing as npt
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from sensorium.worker import Refused
 
-__all__ = ["RATE_HZ", "Window", "prepare", "windows"]
+from .recogniser import STATES_A_SECOND, Samples, States
 
-Samples = npt.NDArray[np.float32]
+__all__ = ["RATE_HZ", "Window", "prepare", "windows"]
 
 RATE_HZ = 16_000
 LEAD_S = 0.3
@@ -41,6 +40,10 @@ class Window:
     def length_s(self) -> float:
         """Without the silence before."""
         return len(self.samples) / RATE_HZ - LEAD_S
+
+    def without_lead(self, states: States) -> States:
+        """Those of the encoder's frames in which the sound itself is."""
+        return states[round(LEAD_S * STATES_A_SECOND) :]
 
     def time_s(self, heard_s: float) -> float:
         """When in the whole sound something was that was heard `heard_s` after the beginning of `samples`."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import whisper
 
-from .recogniser import BEAM, SEED, Passage, Samples, most_tokens, num_threads
+from .recogniser import BEAM, SEED, Heard, Passage, Samples, most_tokens, num_states, num_threads
 
 __all__ = ["OpenaiWhisper"]
 
@@ -23,9 +23,12 @@ class OpenaiWhisper:
         self._is_on_gpu = device.startswith("cuda")
         self._model: Any = whisper.load_model(str(checkpoint), device=device)
         self.is_multilingual: bool = self._model.is_multilingual
+        self._encoded: list[Any] = []
+        self._model.encoder.register_forward_hook(lambda _encoder, _mel, encoded: self._encoded.append(encoded))
 
-    def hear(self, samples: Samples, language: str, temperatures: Sequence[float]) -> list[Passage]:
+    def hear(self, samples: Samples, language: str, temperatures: Sequence[float]) -> Heard:
         torch.manual_seed(SEED)
+        self._encoded.clear()
         result: dict[str, Any] = self._model.transcribe(
             np.ascontiguousarray(samples),
             language=language,
@@ -37,11 +40,14 @@ class OpenaiWhisper:
             fp16=self._is_on_gpu,
             verbose=None,
         )
-        return [
+        passages = [
             Passage(part["start"], part["end"], part["text"].strip(), part["avg_logprob"], part["compression_ratio"])
             for part in result["segments"]
             if part["text"].strip()
         ]
+        # The library may look again from where the first passages ended; the first look covers the whole window.
+        states = self._encoded[0][0, : num_states(len(samples))].to("cpu", torch.float16).numpy()
+        return Heard(passages, states)
 
     def languages(self, samples: Samples) -> dict[str, float]:
         padded = whisper.pad_or_trim(np.ascontiguousarray(samples))

@@ -10,9 +10,22 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BEAM", "SEED", "Passage", "Recogniser", "Samples", "most_tokens", "num_threads"]
+__all__ = [
+    "BEAM",
+    "SEED",
+    "STATES_A_SECOND",
+    "Heard",
+    "Passage",
+    "Recogniser",
+    "Samples",
+    "States",
+    "most_tokens",
+    "num_states",
+    "num_threads",
+]
 
 Samples = npt.NDArray[np.float32]
+States = npt.NDArray[np.float16]
 
 BEAM = 5
 """Hypotheses kept while decoding; the README has the error rate for each width."""
@@ -21,6 +34,9 @@ SEED = 0
 MOST_THREADS = 4
 """More threads than this gain nothing on models of this size."""
 
+
+STATES_A_SECOND = 50
+"""How often the encoder looks: it halves the hundred frames a second that it is given."""
 
 MOST_TOKENS = 224
 """What Whisper writes about one window at most."""
@@ -42,12 +58,22 @@ class Passage:
     """Length of the text over its length compressed; above 2.4 it repeats itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one window."""
+
+    passages: list[Passage]
+    states: States
+    """What the encoder made of the window, before any word: float16 [frames, dims], `STATES_A_SECOND`; what stands for
+    the silence that fills the window up to 30 s is left out."""
+
+
 class Recogniser(Protocol):
     """A loaded Whisper model."""
 
     is_multilingual: bool
 
-    def hear(self, samples: Samples, language: str, temperatures: Sequence[float]) -> list[Passage]:
+    def hear(self, samples: Samples, language: str, temperatures: Sequence[float]) -> Heard:
         """What is said in `samples` (float32 mono, 16 kHz, at most 30 s). `temperatures` are tried in turn."""
         ...
 
@@ -59,6 +85,11 @@ class Recogniser(Protocol):
 def most_tokens(samples: Samples) -> int:
     """How many tokens `samples` (16 kHz) can hold, time stamps and a few to spare included."""
     return min(MOST_TOKENS, 16 + MOST_TOKENS_A_SECOND * len(samples) // 16_000)
+
+
+def num_states(num_samples: int) -> int:
+    """How many of the encoder's frames `num_samples` (16 kHz) fill, the last one perhaps not wholly."""
+    return -(-num_samples * STATES_A_SECOND // 16_000)
 
 
 def num_threads() -> int:

@@ -6,13 +6,15 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sensorium.worker import Failed, Progress, Refused
 
 from .account import HEARD_ENOUGH_S, Account, Segment
-from .ear import Samples, Window, prepare, windows
+from .ear import Window, prepare, windows
 from .language import Tongues, can_be_trusted, log_probability, repeats
 from .load import open_recogniser
-from .recogniser import Recogniser
+from .recogniser import Recogniser, Samples
 
 BEST_GUESS = (0.0,)
 SECOND_THOUGHTS = (0.2, 0.4, 0.6)
@@ -53,7 +55,8 @@ class Transcribe:
             account.refuse_foreign(HEARD_ENOUGH_S)
         account.refuse_foreign(0.0)
         text = " ".join(segment[2] for segment in account.segments)
-        return {"text": text, "segments": account.segments, "language": language}
+        states = np.concatenate(account.states) if account.states else None
+        return {"text": text, "segments": account.segments, "language": language, "states": states}
 
     def _language(self, stretches: Sequence[Window]) -> str:
         """English, or what a multilingual checkpoint takes the longest of the first stretches for."""
@@ -63,11 +66,13 @@ class Transcribe:
         return max(probabilities, key=probabilities.__getitem__)
 
     def _hear(self, window: Window, language: str, account: Account) -> list[Segment]:
-        passages = self._recogniser.hear(window.samples, language, BEST_GUESS)
+        heard = self._recogniser.hear(window.samples, language, BEST_GUESS)
+        account.states.append(window.without_lead(heard.states))
+        passages = heard.passages
         if not self._recogniser.is_multilingual and not can_be_trusted(passages):
             spoken = self._tongues.spoken(window.samples, passages)
             if spoken.is_foreign:
                 return account.add_foreign(window, spoken.name)
         if log_probability(passages) < POOR or repeats(passages):
-            passages = self._recogniser.hear(window.samples, language, SECOND_THOUGHTS)
+            passages = self._recogniser.hear(window.samples, language, SECOND_THOUGHTS).passages
         return account.add(window, passages)

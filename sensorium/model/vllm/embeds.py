@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sensorium.admit.latents import check_tensor
-from sensorium.errors import CallerError, OperatorError
+from sensorium.errors import CallerError, LatentError, OperatorError
 from sensorium.model.vllm.torch_file import STORAGES, write_tensor
 from sensorium.parts import Latent
 
@@ -53,7 +53,7 @@ class EmbedsForm:
         """A latent as the server reads it: a file of `torch.save`, in base64.
 
         Raises:
-            CallerError: It is no row of this model's input embeddings for each token, or holds NaN or infinity.
+            LatentError: It is no row of this model's input embeddings for each token, or holds NaN or infinity.
             OperatorError: Its bytes are gone.
         """
         self._check(latent)
@@ -61,28 +61,28 @@ class EmbedsForm:
         try:
             check_tensor(data, latent.shape, latent.dtype)
         except CallerError as error:
-            raise CallerError(f"the latent of space {latent.space} {error}") from error
+            raise LatentError(f"the latent of space {latent.space} {error}") from error
         return base64.b64encode(write_tensor(data, latent.shape, latent.dtype)).decode()
 
     def _check(self, latent: Latent) -> None:
         shape = "×".join(map(str, latent.shape))
         if latent.space != SPACE:
-            raise CallerError(
+            raise LatentError(
                 f"the latent is of space {latent.space!r}, and this language model reads {SPACE!r}, its own input "
                 "embeddings; wire it from an output of that space, or send the text that says the same"
             )
         if latent.dtype not in STORAGES:
-            raise CallerError(f"the latent is of {latent.dtype}; input embeddings are {', '.join(STORAGES)}")
+            raise LatentError(f"the latent is of {latent.dtype}; input embeddings are {', '.join(STORAGES)}")
         if len(latent.shape) != 2 or min(latent.shape) < 1:
-            raise CallerError(f"the latent has the shape {shape}; input embeddings are [tokens, width]")
+            raise LatentError(f"the latent has the shape {shape}; input embeddings are [tokens, width]")
         rows, width = latent.shape
         if self.width is not None and width != self.width:
-            raise CallerError(
+            raise LatentError(
                 f"the latent has rows of {width} numbers, and this language model's input embeddings have "
                 f"{self.width}; it was made by another model"
             )
         if self.positions is not None and rows > self.positions:
-            raise CallerError(
+            raise LatentError(
                 f"the latent has {rows} rows, {rows - self.positions} more than the {self.positions} positions of the "
                 "model's context; send fewer"
             )

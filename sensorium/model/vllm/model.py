@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from sensorium.errors import ModelError, SensoriumError
+from sensorium.latent.spaces import End
 from sensorium.model.contract import Ask, ModelEvent, Piece, Preparing, require_readable
 from sensorium.model.vllm.client import Client, Clock, Served, Waits
 from sensorium.model.vllm.content import prompt_of
@@ -63,6 +64,7 @@ class VllmModel:
         is_local: Whether the servers run on this machine.
         reads: Kinds of part that the served model takes beside text.
         form: The input embeddings that it takes, as far as they are known here.
+        checkpoint: Digest of its files; empty where it is not known.
     """
 
     def __init__(
@@ -73,11 +75,13 @@ class VllmModel:
         is_local: bool,
         reads: Collection[str] = (),
         form: EmbedsForm = UNKNOWN,
+        checkpoint: str = "",
     ) -> None:
         self.servers = servers
         self.reads = frozenset(reads)
         """Kinds of part that the served model takes beside text."""
         self._form = form
+        self._checkpoint = checkpoint
         self._waits = waits
         self._client = Client(waits, is_local=is_local)
         self._models: dict[Endpoint, Served] = {}
@@ -145,6 +149,12 @@ class VllmModel:
         if reading.is_call:
             yield Piece(reply.text)
         yield reply
+
+    async def end(self) -> End:
+        """Who serves on a latent wire: known by the checkpoint, since a server does not tell how it loaded it."""
+        takes = ("embeds",) if "latent" in self.reads and self._checkpoint and self._form.width else ()
+        width = self._form.width or 0
+        return End("", "vllm", 0, "bfloat16", width, 0, 0, 0, checkpoint=self._checkpoint, reads=takes)
 
     async def close(self) -> None:
         """Closes connections; the servers go on."""

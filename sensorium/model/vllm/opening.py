@@ -25,7 +25,14 @@ def open_started(setting: ModelSetting, place: Placement) -> VllmModel:
     """
     servers = Started(server_binding(setting, place), place.host, BackOff())
     form = EmbedsForm.of(place.checkpoint, setting.context_tokens)
-    return VllmModel(servers, Waits(call_s=place.call_s), is_local=True, reads={*setting.reads, "latent"}, form=form)
+    return VllmModel(
+        servers,
+        Waits(call_s=place.call_s),
+        is_local=True,
+        reads={*setting.reads, "latent"},
+        form=form,
+        checkpoint=place.digest,
+    )
 
 
 def open_attached(attachment: Attachment, *, back_off: BackOff | None = None, waits: Waits | None = None) -> VllmModel:

@@ -1,0 +1,135 @@
+"""Two language models at the ends of a latent wire, and what the one holds of a passage that the other is to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from sensorium.evaluation.wire_numbers import Floats, as_bits, as_floats
+from sensorium.latent.frame import FrameHead, Tensor
+from sensorium.latent.recipe import Recipe
+from sensorium.latent.sealing import Sealer, latent_in
+from sensorium.latent.spaces import EMBEDS, KV, End
+from sensorium.model.contract import Message
+from sensorium.model.transformers import TransformersModel
+from sensorium.parts import Blob, Latent
+
+__all__ = ["Given", "Pair", "Party", "Read"]
+
+_KEPT_BYTES = 64 << 10
+"""Contexts are smaller, frames and logits larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A language model at an end."""
+
+    name: str
+    """Its checkpoint."""
+    model: TransformersModel
+    end: End
+
+
+class Given(NamedTuple):
+    """What a context comes to in a space."""
+
+    frame: Blob
+    numbers: Floats
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the sender holds once it has read a passage."""
+
+    text: str
+    context: Latent
+    ids: Recipe
+    start: int
+    """Where in it the passage begins, behind what the chat template puts before it."""
+    given: dict[str, Given] = field(default_factory=dict[str, Given])
+    """What it came to so far, by space."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the passage."""
+        return len(self.ids) - self.start
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Sender and receiver; what crosses is sealed by an installation's own key."""
+
+    sender: Party
+    receiver: Party
+    sealer: Sealer
+    _beginning: list[Recipe] = field(default_factory=list[Recipe])
+    _reads: dict[tuple[str, int], Read] = field(default_factory=dict[tuple[str, int], Read])
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both ends have the same weights."""
+        return self.sender.end.weights == self.receiver.end.weights
+
+    async def read(self, text: str, *, thoughts: int = 0) -> Read:
+        """What the sender holds of a passage, after so many thoughts; read once."""
+        if (text, thoughts) not in self._reads:
+            self._reads[text, thoughts] = await self._read(text, thoughts)
+        return self._reads[text, thoughts]
+
+    def let_go(self) -> None:
+        """Lets go of all tensors that were given, in memory and on the disk; the store is the pair's own."""
+        for read in self._reads.values():
+            read.given.clear()
+        for path in self.sealer.store.root.glob("??/*"):
+            if path.stat().st_size > _KEPT_BYTES:
+                path.unlink(missing_ok=True)
+
+    async def _read(self, text: str, thoughts: int) -> Read:
+        held = await self.sender.model.hold((Message("user", text),), thoughts=thoughts)
+        if not self._beginning:
+            self._beginning.append((await self.sender.model.hold((Message("user", "?"),))).context.load())
+        nothing, ids = self._beginning[0], held.context.load()
+        same = ids[: len(nothing)] == nothing[: len(ids)]
+        start = len(same) if same.all() else int(np.argmin(same))
+        return Read(text, held.context, ids, start)
+
+    async def give(self, read: Read, space: str) -> Given:
+        """What the sender's context comes to in a space; computed once."""
+        if space not in read.given:
+            frame = (await self.sender.model.give(read.context, space)).blob
+            tensor = latent_in(self.sealer.open(frame))
+            read.given[space] = Given(frame, as_floats(tensor.array, tensor.dtype))
+        return read.given[space]
+
+    def text(self, read: Read, twin: str) -> Latent:
+        """A message that crosses as text."""
+        return msgspec.structs.replace(read.context, rung="text", frame=None, twin=twin)
+
+    def recipe(self, read: Read, ids: Recipe) -> Latent:
+        """A message that crosses as ids."""
+        end = self.sender.end
+        context = self.sealer.context(ids, None, weights=end.weights, runtime=end.runtime, chunks=end.chunks)
+        return msgspec.structs.replace(context, rung="recipe", frame=self.sealer.recipe(context), twin=read.text)
+
+    def framed(self, read: Read, rung: str, frame: Blob) -> Latent:
+        """A message that crosses in a sealed frame, and begins the receiver's prompt."""
+        return msgspec.structs.replace(read.context, rung=rung, frame=frame, twin=read.text)
+
+    def cache(self, read: Read, numbers: Floats) -> Latent:
+        """A message that crosses as keys and values, [layers, 2, heads, positions, width of a head]."""
+        return self.framed(read, "kv", self._sealed(KV, numbers, numbers.shape[3]))
+
+    def rows(self, read: Read, rows: Floats) -> Latent:
+        """A message that crosses as input embeddings, and stands behind the beginning of the receiver's own prompt."""
+        frame = self._sealed(EMBEDS, rows, len(rows))
+        return msgspec.structs.replace(read.context, rung="bridge", frame=frame, twin=read.text)
+
+    def _sealed(self, space: str, numbers: Floats, positions: int) -> Blob:
+        end = self.receiver.end
+        head = FrameHead(space=space, weights=end.weights, runtime="", positions=positions, chunks=end.chunks)
+        tensors: Mapping[str, Tensor] = {"latent": Tensor(as_bits(numbers, end.dtype), end.dtype)}
+        return self.sealer.seal(head, tensors)

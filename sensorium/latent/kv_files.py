@@ -1,0 +1,65 @@
+"""KV tables on the disk: a safetensors file beside a card that says which weights they are of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from sensorium.errors import AuthorError
+from sensorium.latent.kv_shape import Array, KvError, KvShape
+from sensorium.latent.kv_tables import KvTables, Matrices
+
+__all__ = ["TABLES", "read_tables", "write_tables"]
+
+TABLES = "tables.safetensors"
+
+
+def write_tables(folder: Path, tables: KvTables) -> Path:
+    """Writes the tables into a folder; the path of the file."""
+    numbers = (tables.shape.layers, tables.shape.heads, tables.shape.dim, tables.first_step, tables.lowest_class)
+    arrays: dict[str, Array] = {
+        "numbers": np.array(numbers, np.int32),
+        "mean": tables.mean.astype(np.float16),
+        "first": tables.first.astype(np.float16),
+        "spreads": tables.spreads.astype(np.int16),
+        "rates": tables.rates.astype(np.float32),
+        "frequencies": tables.frequencies.astype(np.uint16),
+    }
+    for name, matrices in (("guess", tables.guess), ("basis", tables.basis)):
+        arrays |= {name: matrices.values, f"{name}.rows": matrices.rows, f"{name}.columns": matrices.columns}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / TABLES
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    return path
+
+
+def read_tables(folder: Path) -> KvTables:
+    """The tables of a folder.
+
+    Raises:
+        AuthorError: The file cannot be read, or does not hold KV tables.
+    """
+    path = folder / TABLES
+    try:
+        arrays: dict[str, Array] = load(path.read_bytes())
+        layers, heads, dim, first_step, lowest_class = (int(number) for number in arrays["numbers"])
+        guess, basis = (
+            Matrices(arrays[name], arrays[f"{name}.rows"], arrays[f"{name}.columns"]) for name in ("guess", "basis")
+        )
+        return KvTables(
+            shape=KvShape(layers, heads, 1, dim).checked(),
+            mean=arrays["mean"].astype(np.float32),
+            first=arrays["first"].astype(np.float32),
+            guess=guess,
+            basis=basis,
+            spreads=arrays["spreads"],
+            rates=arrays["rates"],
+            first_step=first_step,
+            frequencies=arrays["frequencies"],
+            lowest_class=lowest_class,
+        ).checked()
+    except (OSError, SafetensorError, KeyError, ValueError, KvError) as error:
+        raise AuthorError(f"{path} does not hold KV tables ({error}); benchmarks/kv_tables.py makes them") from error
