@@ -17,9 +17,8 @@ import torch
 
 import sensorium
 from sensorium.latent.bridge import Bridge, read_bridge
-from sensorium.latent.bridge_job import weights_identity
 from sensorium.latent.training.measure import CHANNELS, Passage, measure
-from sensorium.latent.training.models import Receiving, Sending
+from sensorium.latent.training.models import Receiving, Sending, loaded_identity
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "bridges.json"
@@ -54,7 +53,7 @@ def measured(bridge: Bridge, chosen: list[Passage]) -> dict[str, object]:
     places = {}
     for end in (bridge.spec.sender, bridge.spec.receiver):
         places[end.model] = door.checkpoints.directory(f"{end.model}-transformers")
-        if (found := weights_identity(places[end.model])) != end.weights:
+        if (found := loaded_identity(places[end.model])) != end.weights:
             raise SystemExit(f"{end.model} is {found[:12]} here, and the bridge was made for {end.weights[:12]}")
     sending = Sending(places[bridge.spec.sender.model], bridge.spec.sender.tap)
     receiving = Receiving(places[bridge.spec.receiver.model])

@@ -10,7 +10,6 @@ import pytest
 
 import sensorium
 from sensorium.latent.bridge import read_bridge
-from sensorium.latent.bridge_job import weights_identity
 
 pytestmark = pytest.mark.models
 
@@ -31,12 +30,12 @@ def passages() -> list[Any]:
 @pytest.mark.parametrize("folder", BRIDGES, ids=lambda folder: folder.name)
 def test_a_bridge_recovers_what_its_card_promises_and_shuffled_rows_do_not(folder: Path) -> None:
     from sensorium.latent.training.measure import measure
-    from sensorium.latent.training.models import Receiving, Sending
+    from sensorium.latent.training.models import Receiving, Sending, loaded_identity
 
     bridge, checkpoints = read_bridge(folder), sensorium.Project.find(BOX).checkpoints
     sender, receiver = bridge.spec.sender, bridge.spec.receiver
     places = {end.model: checkpoints.directory(f"{end.model}-transformers") for end in (sender, receiver)}
-    assert {end.model: weights_identity(places[end.model]) for end in (sender, receiver)} == {
+    assert {end.model: loaded_identity(places[end.model]) for end in (sender, receiver)} == {
         end.model: end.weights for end in (sender, receiver)
     }
     told = measure(bridge, Sending(places[sender.model], sender.tap), Receiving(places[receiver.model]), passages())

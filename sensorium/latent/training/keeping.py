@@ -17,9 +17,10 @@ from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
 from sensorium.latent.bridge import MAX_PARAMETERS
-from sensorium.latent.bridge_job import TrainingJob, TrainingProgress, weights_identity
+from sensorium.latent.bridge_job import TrainingJob, TrainingProgress
 from sensorium.latent.bridge_weights import write_weights
 from sensorium.latent.training.map import BridgeMap
+from sensorium.latent.training.models import loaded_identity
 
 __all__ = ["Keeper"]
 
@@ -145,7 +146,7 @@ class Keeper:
     def _identity(self, folder: str) -> str:
         kept = self._folder / f"identity-{Path(folder).name}.txt"
         if not kept.is_file():
-            kept.write_text(weights_identity(folder))
+            kept.write_text(loaded_identity(folder))
         return kept.read_text()
 
 

@@ -14,8 +14,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from sensorium.errors import CallerError
+from sensorium.latent.identity import Weight, identity
 
-__all__ = ["Receiving", "Sending", "layer_of"]
+__all__ = ["Receiving", "Sending", "layer_of", "loaded_identity"]
 
 _CONFIG: Any = AutoConfig  # what these classes load decides what they are
 _MODEL: Any = AutoModelForCausalLM
@@ -32,6 +33,17 @@ def layer_of(tap: str) -> int:
     if found is None or int(found[1]) < 1:
         raise CallerError(f"tap is {tap!r}; a bridge of language models reads hidden[k] with k of 1 or more")
     return int(found[1])
+
+
+def loaded_identity(folder: str | Path) -> str:
+    """Identity of a checkpoint as a run loads it where its profile names no element type: in bfloat16."""
+    options = {"local_files_only": True, "use_safetensors": True, "dtype": torch.bfloat16}
+    model, tokenizer = _MODEL.from_pretrained(folder, **options), _TOKENIZER.from_pretrained(folder)
+    weights = (
+        Weight(name, str(one.dtype), tuple(one.shape), one.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        for name, one in sorted(model.state_dict().items())
+    )
+    return identity(weights, tokenizer.backend_tokenizer.to_str())
 
 
 class Sending:

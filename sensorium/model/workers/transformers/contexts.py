@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from sensorium.errors import CallerError, LatentError
 from sensorium.latent.frame import Frame, FrameHead, Tensor, frame_key, open_frame, seal
+from sensorium.latent.identity import Weight, identity
 from sensorium.latent.recipe import CHUNK_TOKENS, CUT, THOUGHT, num_positions
 from sensorium.latent.spaces import EMBEDS, KV, RECIPE, hidden_layer
 
@@ -49,12 +50,9 @@ class Contexts:
     def weights(self) -> str:
         """BLAKE3 over each weight's name, element type, shape and bytes as loaded, and over the tokenizer."""
         if not self._weights:
-            digest = blake3()
-            for name, tensor in sorted(self.model.state_dict().items()):
-                digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-                digest.update(_bytes(tensor))
-            digest.update(self.tokenizer.backend_tokenizer.to_str().encode())
-            self._weights = digest.hexdigest()
+            tensors = sorted(self.model.state_dict().items())
+            weights = (Weight(name, str(one.dtype), tuple(one.shape), _bytes(one)) for name, one in tensors)
+            self._weights = identity(weights, self.tokenizer.backend_tokenizer.to_str())
         return self._weights
 
     @property
