@@ -156,6 +156,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m-transformers")
     parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--dtype", default="float32", help="bfloat16 is slow on a CPU without instructions for it")
     parser.add_argument("--questions", type=int, default=2)
     options = parser.parse_args()
     checkpoints = Checkpoints(home_folder(), Project(None).manifests)
@@ -165,7 +166,7 @@ async def main() -> None:
         host = WorkerHost(home, store)
         model = open_model(
             "central",
-            ModelSetting(checkpoint=options.model, backend="transformers"),
+            ModelSetting(checkpoint=options.model, backend="transformers", dtype=options.dtype),
             checkpoint=checkpoints.directory(options.model),
             digest=checkpoints.digest(options.model),
             host=host,
@@ -194,6 +195,7 @@ async def main() -> None:
             Figure("answers that are the same, token for token", same / num_asked, 1.0, at_most=False),
         ],
         model=options.model,
+        dtype=options.dtype,
         document_tokens=num_tokens,
         questions=options.questions,
         prefill_s=told,

@@ -109,7 +109,7 @@ async def measure(model_name: str, num_tasks: int) -> dict[str, Way]:
         host = WorkerHost(scratch.home, scratch.store)
         scratch.models["central"] = model = open_model(
             "central",
-            ModelSetting(checkpoint=model_name, backend="transformers", context_tokens=2048),
+            ModelSetting(checkpoint=model_name, backend="transformers", dtype="float32", context_tokens=2048),
             checkpoint=checkpoints.directory(model_name),
             digest=checkpoints.digest(model_name),
             host=host,
