@@ -19,12 +19,18 @@ NAME = "smollm2-135m-transformers"
 TABLES = Path(__file__).parents[2] / "codecs" / NAME
 TEXT = (
     "The harbour lamp had been dark for eleven nights when the keeper's daughter rowed out with a can of oil. She "
-    "found the door swollen shut, three gulls asleep on the stairs, and a note in her father's hand that said the wick was "
-    "in the blue tin. By morning two fishing boats and a steamer had come in behind the breakwater, and nobody asked "
-    "her how long she meant to stay."
+    "found the door swollen shut, three gulls asleep on the stairs, and a note in her father's hand that said the "
+    "wick was in the blue tin. By morning two fishing boats and a steamer had come in behind the breakwater, and "
+    "nobody asked her how long she meant to stay."
 )
-CODECS = [("int8", 12_240, 0.999), ("klt4", 5_760, 0.999), ("klt3", 4_320, 0.995), ("klt2", 2_880, 0.99)]
-CODECS += [("klt1", 1_440, 0.97)]
+CODECS = [
+    ("int8", 12_240, 0.999),
+    ("klt4", 5_760, 0.999),
+    ("klt3", 4_320, 0.995),
+    ("klt2", 2_880, 0.99),
+    ("klt1", 1_440, 0.97),
+]
+"""Each with its bytes a token, and how much of the message it is to keep."""
 
 
 class Reader:
