@@ -16,6 +16,8 @@ __all__ = ["learned_tables"]
 
 NODES = 14
 """Steps at which spreads are counted, half an octave apart, the coarsest first."""
+COARSEST = 0.75
+"""Step of the first node, as a share of what a number usually is: about a third of a bit a value."""
 OPERATING = 5
 """The node at which layers are guessed from each other: the guess is from what is decoded there."""
 EVEN = 0.03
@@ -27,12 +29,13 @@ PRIOR = 20.0
 COUNTED_POSITIONS = 3000
 
 
-def learned_tables(caches: Array, first: Floats, cost: NDArray[np.float64], shape: KvShape, coarsest: int) -> KvTables:
+def learned_tables(caches: Array, first: Floats, cost: NDArray[np.float64], shape: KvShape) -> KvTables:
     """Tables of caches [layers, positions, width] before RoPE, by the cost [layers, width, width] of errors in them.
 
     `cost` is the second moment of the loss's gradient at a position; `first` [layers, width] is what position 0
-    holds. `coarsest` is the number of the step of the first node.
+    holds.
     """
+    coarsest = round(STEPS * np.log2(COARSEST * _usual_number(caches, cost)))
     guess, basis, mean = _matrices(caches, cost, 2.0 ** ((coarsest - OPERATING * NODE_STEPS) / STEPS))
     tables = KvTables(
         shape=shape._replace(positions=1),
@@ -49,6 +52,16 @@ def learned_tables(caches: Array, first: Floats, cost: NDArray[np.float64], shap
     return _counted(tables, caches[:, :: max(1, caches.shape[1] // COUNTED_POSITIONS)].transpose(1, 0, 2))
 
 
+def _usual_number(caches: Array, cost: NDArray[np.float64]) -> float:
+    """The root mean square of a number, where a unit error costs the same in each."""
+    squares = [
+        np.sum(np.cov(layer[:: max(1, len(layer) // COUNTED_POSITIONS)].astype(np.float64).T) * of_errors)
+        / len(of_errors)
+        for layer, of_errors in zip(caches, cost, strict=True)
+    ]
+    return float(np.sqrt(np.mean(squares)))
+
+
 def _matrices(caches: Array, cost: NDArray[np.float64], size: float) -> tuple[Matrices, Matrices, Floats]:
     layers, positions, width = caches.shape
     mean = caches.astype(np.float32).mean(axis=1)
@@ -63,9 +76,6 @@ def _matrices(caches: Array, cost: NDArray[np.float64], size: float) -> tuple[Ma
         basis = Matrices.of(bases[layer : layer + 1]).layer(0)
         numbers = (beyond - guess) @ np.linalg.inv(basis.astype(np.float64)).astype(np.float32).T
         held = guess + (np.rint(numbers / size) * size).astype(np.float32) @ basis.T
-        print(
-            f"layer {layer}: {np.var(beyond - guess) / np.var(beyond):.2f} of the variance is not guessed", flush=True
-        )
     return Matrices.of(guesses), Matrices.of(bases), mean
 
 

@@ -49,7 +49,7 @@ def cache_of(positions: int, seed: int = 5, start: int = 0) -> Array:
 def tables() -> KvTables:
     caches = states(1500, 7)
     cost = np.stack([np.diag(np.linspace(0.2, 2, WIDTH)) for _ in range(LAYERS)])
-    return learned_tables(caches, FIRST, cost, KvShape(LAYERS, HEADS, 1, DIM), coarsest=96)
+    return learned_tables(caches, FIRST, cost, KvShape(LAYERS, HEADS, 1, DIM))
 
 
 def size_of(tensors: dict[str, Any]) -> int:
