@@ -29,6 +29,7 @@ from sensorium.host import InlineHost, WorkerHost
 from sensorium.host.contract import Binding, Host
 from sensorium.latent.bridge import Bridge
 from sensorium.latent.cards import CardShelf
+from sensorium.latent.kv import KvTables
 from sensorium.model.contract import Ask, Model
 from sensorium.model.scripted import ScriptedModel
 from sensorium.project.folders import folder_digest
@@ -74,6 +75,8 @@ class Scratch:
         self.agents: dict[str, AgentEntry] = {}
         self.graphs: dict[str, GraphEntry] = {}
         self.models: dict[str, Model] = {}
+        self.tables: dict[str, KvTables] = {}
+        """What the learned codecs know, by identity of the weights."""
         self.cards = CardShelf([folder / "cards"])
         self.bridges: tuple[Bridge, ...] = ()
         """Maps from what one model computes to what another reads."""
@@ -178,6 +181,10 @@ class Scratch:
         """The tool on this project's host, on the CPU."""
         binding = Binding(tool.spec, tool.folder, tool.digest, keep_warm_s=0.0, setup_s=60.0, call_s=60.0)
         return Placed(self.host, binding)
+
+    def kv_tables(self, weights: str) -> KvTables | None:
+        """The tables that were given for weights."""
+        return self.tables.get(weights)
 
     def way(self, role: str) -> Way:
         """How agents plan whose language model serves a role."""

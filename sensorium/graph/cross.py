@@ -16,6 +16,7 @@ from sensorium.events import WireCrossed
 from sensorium.graph.ask import RunModel
 from sensorium.graph.holding import RunHolder
 from sensorium.latent.coding import coded, decoded
+from sensorium.latent.kv import LEARNED
 from sensorium.latent.negotiation import Ladder, Lossy, Sent, Step, negotiate
 from sensorium.latent.recipe import ROW, num_positions, num_thoughts
 from sensorium.latent.spaces import CONTEXT, EMBEDS, KV, End
@@ -133,8 +134,9 @@ class Wires:
         """What a reader makes of keys and values that cross in fewer bytes."""
         assert self.reader is not None, "keys and values go to a reader of latents"
         sealer, whole = self.model.sealer, await self._given(latent, KV)
-        crossing = await asyncio.to_thread(coded, sealer, whole, codec, self.reader)
-        frame = await asyncio.to_thread(decoded, sealer, crossing, self.reader)
+        tables = self.model.context.services.kv_tables(self.reader.weights) if codec in LEARNED else None
+        crossing = await asyncio.to_thread(coded, sealer, whole, codec, self.reader, tables)
+        frame = await asyncio.to_thread(decoded, sealer, crossing, self.reader, tables)
         return _Ready(msgspec.structs.replace(latent, rung="kv", frame=frame), crossing.size_bytes)
 
     def _opened(self, latent: Latent, step: Step, frame: Blob) -> Latent:

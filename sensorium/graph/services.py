@@ -11,6 +11,7 @@ from sensorium.database import Database
 from sensorium.host.contract import Binding, Host
 from sensorium.latent.bridge import Bridge
 from sensorium.latent.cards import CardShelf
+from sensorium.latent.kv import KvTables
 from sensorium.model.contract import Model
 from sensorium.results import Results
 from sensorium.runs import Runs
@@ -87,6 +88,14 @@ class Services(Protocol):
 
         Raises:
             AuthorError: One of them has faults.
+        """
+        ...
+
+    def kv_tables(self, weights: str) -> KvTables | None:
+        """What the learned codecs know of the keys and values of these weights; None where nobody made tables.
+
+        Raises:
+            AuthorError: The tables are damaged.
         """
         ...
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from sensorium.errors import AuthorError
 from sensorium.latent.kv_shape import Array, KvError, KvShape
 from sensorium.latent.kv_tables import KvTables, Matrices
 
-__all__ = ["TABLES", "read_tables", "write_tables"]
+__all__ = ["TABLES", "find_tables", "read_tables", "write_tables"]
 
+CARD = "card.json"
 TABLES = "tables.safetensors"
 
 
@@ -30,10 +32,41 @@ def write_tables(folder: Path, tables: KvTables) -> Path:
     }
     for name, matrices in (("guess", tables.guess), ("basis", tables.basis)):
         arrays |= {name: matrices.values, f"{name}.rows": matrices.rows, f"{name}.columns": matrices.columns}
+    from safetensors.numpy import save  # an engine without the box has it not, and needs no tables
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / TABLES
     path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     return path
+
+
+class _File(msgspec.Struct):
+    sha256: str
+
+
+class _Card(msgspec.Struct):
+    weights: str
+    tables: _File
+
+
+def find_tables(folders: Iterable[Path], weights: str) -> KvTables | None:
+    """The tables of these very weights, among folders each with a card; None where there are none.
+
+    Raises:
+        AuthorError: A card cannot be read, or its tables are not those that it tells of.
+    """
+    for folder in folders:
+        path = folder / CARD
+        try:
+            card = msgspec.json.decode(path.read_bytes(), type=_Card)
+            found = hashlib.sha256((folder / TABLES).read_bytes()).hexdigest() if card.weights == weights else ""
+        except (OSError, msgspec.DecodeError) as error:
+            raise AuthorError(f"{path} tells of no KV tables ({error}); benchmarks/kv_tables.py makes them") from error
+        if card.weights == weights:
+            if found != card.tables.sha256:
+                raise AuthorError(f"{folder / TABLES} has the sha256 {found}, and its card {card.tables.sha256}")
+            return read_tables(folder)
+    return None
 
 
 def read_tables(folder: Path) -> KvTables:
@@ -42,6 +75,9 @@ def read_tables(folder: Path) -> KvTables:
     Raises:
         AuthorError: The file cannot be read, or does not hold KV tables.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     path = folder / TABLES
     try:
         arrays: dict[str, Array] = load(path.read_bytes())

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from constriction import stream as untyped  # pyright: ignore  # it ships no types
 
+from sensorium.errors import OperatorError
 from sensorium.latent.kv_shape import Array, KvError
 from sensorium.latent.kv_tables import CLASS_STEPS, MOST, STEPS, KvTables
 
 __all__ = ["SPARSEST", "kept", "read_stream", "write_stream"]
-
-coding = cast("Any", untyped)
 
 SPARSEST = 64
 """Numbers for which a stream has a bit at the least, so that a few bytes cannot claim a great deal of memory."""
@@ -43,7 +42,7 @@ def write_stream(symbols: Array, classes: Array, tables: KvTables) -> dict[str, 
 
     A number's class of spread is in `classes`, int64 [numbers]. `check` uint32 [1] is the CRC-32 of the numbers.
     """
-    coder: Any = coding.queue.RangeEncoder()
+    coder: Any = _coding().queue.RangeEncoder()
     beyond: list[Array] = [np.zeros(0, np.int32)]
     for alike in _groups(classes, tables):
         values = symbols[:, alike.columns].ravel()
@@ -53,7 +52,7 @@ def write_stream(symbols: Array, classes: Array, tables: KvTables) -> dict[str, 
         beyond.append(values[~inside])
         if alike.shift:
             low = values[inside] & ((1 << alike.shift) - 1)
-            coder.encode(np.ascontiguousarray(low, np.int32), coding.model.Uniform(1 << alike.shift))
+            coder.encode(np.ascontiguousarray(low, np.int32), _coding().model.Uniform(1 << alike.shift))
     words = np.asarray(coder.get_compressed(), np.uint32)
     least = -(-symbols.size // (SPARSEST * 32))
     return {
@@ -68,7 +67,7 @@ def read_stream(message: Mapping[str, Array], classes: Array, positions: int, ta
     stream, beyond = message["stream"], message["beyond"]
     if positions * len(classes) > stream.size * 32 * SPARSEST:
         raise KvError(f"a stream of {stream.nbytes:,} bytes is too short for {positions} positions; it was cut off")
-    coder: Any = coding.queue.RangeDecoder(np.ascontiguousarray(stream))
+    coder: Any = _coding().queue.RangeDecoder(np.ascontiguousarray(stream))
     symbols = np.zeros((positions, len(classes)), np.int32)
     taken = 0
     for alike in _groups(classes, tables):
@@ -76,7 +75,7 @@ def read_stream(message: Mapping[str, Array], classes: Array, positions: int, ta
             high: Array = coder.decode(_model(tables, alike.row), positions * len(alike.columns)) - MOST
             inside = np.abs(high) < MOST
             if alike.shift:
-                uniform = coding.model.Uniform(1 << alike.shift)
+                uniform = _coding().model.Uniform(1 << alike.shift)
                 high[inside] = (high[inside] << alike.shift) | coder.decode(uniform, int(inside.sum()))
         except AssertionError as error:
             raise KvError("the stream is not one that these tables write; it was changed or is another's") from error
@@ -91,6 +90,14 @@ def read_stream(message: Mapping[str, Array], classes: Array, positions: int, ta
     return symbols
 
 
+def _coding() -> Any:
+    """The range coder, which an engine without the box has not, and which ships no types."""
+    try:
+        return importlib.import_module("constriction").stream
+    except ImportError as error:
+        raise OperatorError("learned KV codecs need the package constriction: pip install 'sensorium[box]'") from error
+
+
 def _groups(classes: Array, tables: KvTables) -> Iterator[_Alike]:
     octave = STEPS // CLASS_STEPS
     row = classes - tables.lowest_class
@@ -103,7 +110,7 @@ def _groups(classes: Array, tables: KvTables) -> Iterator[_Alike]:
 
 def _model(tables: KvTables, row: int) -> Any:
     weights = tables.frequencies[row].astype(np.float32)
-    return coding.model.Categorical(weights / weights.sum(), perfect=False)
+    return _coding().model.Categorical(weights / weights.sum(), perfect=False)
 
 
 def _check(symbols: Array) -> Array:

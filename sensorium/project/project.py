@@ -17,6 +17,8 @@ from sensorium.host.contract import Binding, Host
 from sensorium.host.environment import Environments
 from sensorium.latent.bridge import Bridge, read_bridge
 from sensorium.latent.cards import CardShelf
+from sensorium.latent.kv import KvTables
+from sensorium.latent.kv_files import find_tables
 from sensorium.latent.sealing import Sealer
 from sensorium.model import open_attached, open_model
 from sensorium.model.contract import Model
@@ -72,6 +74,7 @@ class Project:
         self.faults: list[Fault]
         self.catalogue, self.faults = fill_catalogue(self.box, self.folder)
         self._models: dict[str, Model] = {}
+        self._kv_tables: dict[str, KvTables | None] = {}
 
     @classmethod
     def find(cls, start: str | Path | None = None, *, profile: str | None = None, offline: bool = False) -> Project:
@@ -214,8 +217,23 @@ class Project:
 
     @cached_property
     def _bridges(self) -> tuple[Bridge, ...]:
-        homes = dict.fromkeys(home for home in (box_folder(), self.folder) if home is not None)
-        return tuple(read_bridge(folder) for home in homes for folder in members(home, "bridges", "bridge.yaml"))
+        return tuple(read_bridge(folder) for home in self._homes for folder in members(home, "bridges", "bridge.yaml"))
+
+    @property
+    def _homes(self) -> list[Path]:
+        """The box and the project, each once."""
+        return list(dict.fromkeys(home for home in (box_folder(), self.folder) if home is not None))
+
+    def kv_tables(self, weights: str) -> KvTables | None:
+        """What the learned codecs know of the keys and values of these weights; None where nobody made tables.
+
+        Raises:
+            AuthorError: The tables are damaged.
+        """
+        if weights not in self._kv_tables:
+            folders = (folder for home in self._homes for folder in members(home, "codecs", "card.json"))
+            self._kv_tables[weights] = find_tables(folders, weights)
+        return self._kv_tables[weights]
 
     @property
     def cards(self) -> CardShelf:
