@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 from sensorium.errors import CallerError, OperatorError
 from sensorium.evaluation.wire_pair import Pair, Party
 from sensorium.host import WorkerHost
+from sensorium.latent.bridge import Bridge
 from sensorium.latent.sealing import Sealer
+from sensorium.latent.spaces import End
 from sensorium.model.hosted import Placement, bind
 from sensorium.model.template import ChatTemplate
 from sensorium.model.transformers import TransformersModel
@@ -69,10 +71,17 @@ async def opened(project: Project, settings: Sequence[ModelSetting]) -> AsyncGen
                 key = setting.model_dump_json()
                 parties[key] = parties.get(key) or await _party(project, setting, host, sealer)
             sender, receiver = (parties[setting.model_dump_json()] for setting in settings)
-            yield Pair(sender, receiver, sealer)
+            yield Pair(sender, receiver, sealer, tuple(_leading(project.bridges, sender.end, receiver.end)))
         finally:
             await host.stop()
             await host.close()
+
+
+def _leading(bridges: Sequence[Bridge], sender: End, receiver: End) -> Iterator[Bridge]:
+    for bridge in bridges:
+        ends = (bridge.spec.sender.weights, bridge.spec.receiver.weights)
+        if ends == (sender.weights, receiver.weights) and bridge.spec.sender.tap.startswith("hidden["):
+            yield bridge
 
 
 async def _party(project: Project, setting: ModelSetting, host: WorkerHost, sealer: Sealer) -> Party:

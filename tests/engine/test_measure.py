@@ -13,13 +13,9 @@ from sensorium.errors import OperatorError
 from sensorium.evaluation.wire_figures import recovered
 from sensorium.evaluation.wire_graph import LatentWire, latent_wires
 from sensorium.evaluation.wire_numbers import (
-    as_bits,
-    as_floats,
     as_noise,
-    from_codes,
     is_bit_equal,
     kl_nats,
-    to_codes,
 )
 from sensorium.evaluation.wire_plot import draw, require_drawable
 from sensorium.evaluation.wire_report import cards_json, cards_markdown
@@ -183,23 +179,6 @@ def test_a_key_word_counts_as_a_word_of_its_own() -> None:
     assert question.key == "7"
     assert question.is_right("It is at Pier 7.")
     assert not question.is_right("It is at pier 77.")
-
-
-def test_numbers_round_to_bfloat16_to_the_nearest_and_back() -> None:
-    numbers = np.asarray([0.0, 1.0, -2.5, 1.00390625, 1.01171875, 3.1415927], dtype=np.float32)
-    back = as_floats(as_bits(numbers, "bfloat16"), "bfloat16")
-    assert back.tolist() == [0.0, 1.0, -2.5, 1.0, 1.015625, 3.140625]
-    assert as_floats(as_bits(numbers, "float32"), "float32").tolist() == numbers.tolist()
-
-
-@pytest.mark.parametrize(("num_bits", "error"), [(8, 0.02), (4, 0.3), (3, 0.7)])
-def test_codes_stand_for_what_they_were_made_of(num_bits: int, error: float) -> None:
-    numbers = np.random.default_rng(0).standard_normal((2, 3, 64), dtype=np.float32)
-    codes, scale = to_codes(numbers, num_bits)
-    assert codes.min() >= -(2 ** (num_bits - 1) - 1)
-    assert codes.max() <= 2 ** (num_bits - 1) - 1
-    assert scale.shape == (2, 3, 1)
-    assert np.abs(from_codes(codes, scale) - numbers).max() < error
 
 
 def test_noise_has_the_norms_of_what_it_stands_for() -> None:
