@@ -12,6 +12,7 @@ from sensorium import media
 from sensorium.evaluation.wire_numbers import Floats
 from sensorium.latent.bridge import Bridge
 from sensorium.latent.frame import FrameHead, Tensor
+from sensorium.latent.kv import KvTables
 from sensorium.latent.recipe import Recipe, head_positions, num_positions
 from sensorium.latent.sealing import Sealer, latent_in
 from sensorium.latent.spaces import EMBEDS, KV, End
@@ -78,6 +79,8 @@ class Pair:
     sealer: Sealer
     bridges: tuple[Bridge, ...] = ()
     """Those that lead from the one to the other."""
+    tables: KvTables | None = None
+    """What learned codecs know of these very weights."""
     _reads: dict[tuple[str, int], Read] = field(default_factory=dict[tuple[str, int], Read])
 
     @property

@@ -67,10 +67,16 @@ class Way:
     """Whether both ends have to have the same weights."""
     needs_float32: bool = False
     """Whether it would be the same as another in 16 bits."""
+    needs_tables: bool = False
+    """Whether its codec has learned from these very weights."""
 
     def can_join(self, pair: Pair) -> bool:
         """Whether it leads from the sender to the receiver."""
-        return (pair.is_same or not self.needs_same) and (not self.needs_float32 or pair.sender.end.dtype == "float32")
+        return (
+            (pair.is_same or not self.needs_same)
+            and (pair.sender.end.dtype == "float32" or not self.needs_float32)
+            and (pair.tables is not None or not self.needs_tables)
+        )
 
 
 def ways(pair: Pair) -> tuple[Way, ...]:
@@ -97,7 +103,8 @@ def chosen(pair: Pair, rungs: Sequence[str]) -> tuple[Way, ...]:
     if absent:
         raise CallerError(
             f"{', '.join(absent)} cannot be measured between {pair.sender.name} and {pair.receiver.name}: what one "
-            "model holds means nothing to other weights, no bridge leads there, or kv/half is for float32; leave it out"
+            "model holds means nothing to other weights, no bridge leads there, kv/half is for float32, or learned "
+            "codecs have no tables of these weights; leave it out"
         )
     return tuple(found)
 
@@ -146,9 +153,9 @@ def _coded(codec: str) -> Callable[[Pair, Read], Awaitable[Sent]]:
     """Through a codec of keys and values, as in a run: packed where they leave, unpacked where they arrive."""
 
     async def send(pair: Pair, read: Read) -> Sent:
-        packed = coded(pair.sealer, (await pair.give(read, KV)).frame, codec, pair.sender.end)
+        packed = coded(pair.sealer, (await pair.give(read, KV)).frame, codec, pair.sender.end, pair.tables)
         size = sum(tensor.nbytes for tensor in pair.sealer.open(packed).tensors.values())
-        frame = decoded(pair.sealer, packed, pair.receiver.end)
+        frame = decoded(pair.sealer, packed, pair.receiver.end, pair.tables)
         tensor = latent_in(pair.sealer.open(frame))
         sent = _cache(pair, read, media.as_floats(tensor.array, tensor.dtype), size)
         return replace(sent, latent=pair.framed(read, "kv", frame))
@@ -231,7 +238,10 @@ _WAYS = (
     Way("embeds", "its input embeddings", _embeds),
     Way("kv", "its keys and values", _kv),
     Way("kv/half", "the same, rounded from 32 bits to bfloat16", _half, "half", needs_float32=True),
-    *(Way(f"kv/{codec}", f"keys and values by the codec {codec}", _coded(codec), codec) for codec in kv.PLAIN),
+    *(
+        Way(f"kv/{codec}", f"by the codec {codec}", _coded(codec), codec, needs_tables=codec in kv.LEARNED)
+        for codec in kv.CODECS
+    ),
     Way("kv/middle70", "keys and values of the middle 70 % of the layers; zeros in the others", _middle(0.7)),
     Way("kv/middle50", "the same of 50 %", _middle(0.5)),
     Way("kv/middle30", "the same of 30 %", _middle(0.3)),

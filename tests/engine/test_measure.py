@@ -27,7 +27,7 @@ from tests.conftest import Command
 FILES = {
     "sensorium.yaml": """
         sensorium: 1
-        name: readers
+        name: desk
         profile: said
         profiles:
           said:
@@ -35,27 +35,27 @@ FILES = {
               central: {backend: scripted, replies: [yes]}
               quick: {backend: scripted, replies: [no]}
     """,
-    "agents/reader/agent.yaml": """
-        name: reader
+    "agents/scribe/agent.yaml": """
+        name: scribe
         about: Reads.
         inputs: {request: text}
         outputs: {held: latent(lm.context)}
     """,
-    "agents/reader/prompt.md": "You read.",
-    "agents/answerer/agent.yaml": """
-        name: answerer
+    "agents/scribe/prompt.md": "You read.",
+    "agents/clerk/agent.yaml": """
+        name: clerk
         about: Answers.
         model: quick
         inputs: {request: text, held: latent(lm.context)}
     """,
-    "agents/answerer/prompt.md": "You answer.",
+    "agents/clerk/prompt.md": "You answer.",
     "graphs/handing-on.yaml": """
         sensorium: 1
         name: handing-on
         inputs: {document: text, question: text}
         nodes:
-          read: {agent: reader, with: {request: $document}}
-          answer: {agent: answerer, with: {request: $question, held: $read.held}}
+          read: {agent: scribe, with: {request: $document}}
+          answer: {agent: clerk, with: {request: $question, held: $read.held}}
         outputs: {answer: $answer.answer}
     """,
     "graphs/asking.yaml": """
@@ -63,15 +63,15 @@ FILES = {
         name: asking
         inputs: {question: text, held: latent(lm.context)}
         nodes:
-          answer: {agent: answerer, with: {request: $question, held: $held}}
+          answer: {agent: clerk, with: {request: $question, held: $held}}
         outputs: {answer: $answer.answer}
     """,
-    "graphs/reading.yaml": """
+    "graphs/keeping.yaml": """
         sensorium: 1
-        name: reading
+        name: keeping
         inputs: {document: text}
         nodes:
-          read: {agent: reader, with: {request: $document}}
+          read: {agent: scribe, with: {request: $document}}
         outputs: {held: $read.held}
     """,
     "graphs/nested.yaml": """
@@ -79,10 +79,10 @@ FILES = {
         name: nested
         inputs: {documents: "[text]", document: text, question: text}
         nodes:
-          one: {graph: reading, with: {document: $document}}
-          many: {agent: reader, each: $documents, as: page, with: {request: $page}}
+          one: {graph: keeping, with: {document: $document}}
+          many: {agent: scribe, each: $documents, as: page, with: {request: $page}}
           ask: {graph: asking, with: {question: $question, held: $one.held}}
-          each_one: {agent: answerer, each: $many.held, as: read, with: {request: $question, held: $read}}
+          each_one: {agent: clerk, each: $many.held, as: read, with: {request: $question, held: $read}}
         outputs: {answer: $ask.answer, answers: $each_one.answer}
     """,
     "graphs/plain.yaml": """
