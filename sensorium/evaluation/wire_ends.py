@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,16 @@ from typing import Any
 from sensorium.errors import CallerError, OperatorError
 from sensorium.evaluation.wire_pair import Pair, Party
 from sensorium.host import WorkerHost
+from sensorium.latent.bridge import Bridge
+from sensorium.latent.kv import KvTables
+from sensorium.latent.kv_files import read_tables
 from sensorium.latent.sealing import Sealer
+from sensorium.latent.spaces import End
 from sensorium.model.hosted import Placement, bind
 from sensorium.model.template import ChatTemplate
 from sensorium.model.transformers import TransformersModel
 from sensorium.project import Project
+from sensorium.project.folders import box_folder
 from sensorium.project.served import model_device
 from sensorium.spec.nearest import meant
 from sensorium.spec.plain import is_mapping
@@ -27,7 +32,7 @@ __all__ = ["opened", "setting_of"]
 
 _PLAIN = (
     "{{ bos_token }}A message, and what is answered when one is asked about it.\n\n"
-    "{% for message in messages %}{{ message.content }}\n{% endfor %}Answer:\n"
+    "{% for message in messages %}{{ message.content }}\n{% endfor %}Answer:{{ '\\n' }}"
 )
 """For a checkpoint that continues text and knows no chat."""
 _LAYOUT = "config.json"
@@ -69,10 +74,26 @@ async def opened(project: Project, settings: Sequence[ModelSetting]) -> AsyncGen
                 key = setting.model_dump_json()
                 parties[key] = parties.get(key) or await _party(project, setting, host, sealer)
             sender, receiver = (parties[setting.model_dump_json()] for setting in settings)
-            yield Pair(sender, receiver, sealer)
+            bridges = tuple(_leading(project.bridges, sender.end, receiver.end))
+            yield Pair(sender, receiver, sealer, bridges, _tables(sender.end))
         finally:
             await host.stop()
             await host.close()
+
+
+def _leading(bridges: Sequence[Bridge], sender: End, receiver: End) -> Iterator[Bridge]:
+    for bridge in bridges:
+        ends = (bridge.spec.sender.weights, bridge.spec.receiver.weights)
+        if ends == (sender.weights, receiver.weights) and bridge.spec.sender.tap.startswith("hidden["):
+            yield bridge
+
+
+def _tables(end: End) -> KvTables | None:
+    """The tables of the box that are of a model's very weights."""
+    for card in sorted(box_folder().glob("codecs/*/card.json")):
+        if json.loads(card.read_text(encoding="utf-8")).get("weights") == end.weights:
+            return read_tables(card.parent)
+    return None
 
 
 async def _party(project: Project, setting: ModelSetting, host: WorkerHost, sealer: Sealer) -> Party:

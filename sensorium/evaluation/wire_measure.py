@@ -245,7 +245,7 @@ class _Meter:
         """Losses behind noise of the same size."""
         reads = [await self.pair.read(one.text) for one in self._following(number)]
         words = [word for read in reads for word in read.text.split()]
-        ids = [int(entry) for read in reads for entry in read.ids[read.start :]]
+        ids = [int(entry) for read in reads for entry in read.ids]
         latent = sent.noise(np.random.default_rng(number), Others(words, ids))
         return [one.loss for one in await self._forced(latent, self.tasks.passages[number])]
 

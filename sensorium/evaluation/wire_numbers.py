@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "as_bits", "as_floats", "as_noise", "from_codes", "is_bit_equal", "kl_nats", "to_codes"]
+__all__ = ["Floats", "as_noise", "is_bit_equal", "kl_nats"]
 
 Floats = npt.NDArray[np.float32]
-
-_HIGH_BITS = 16
-
-
-def as_floats(array: npt.NDArray[Any], dtype: str) -> Floats:
-    """A frame's tensor as float32; bfloat16 lies in it as its 16 bits."""
-    if dtype == "bfloat16":
-        return (array.astype(np.uint32) << _HIGH_BITS).view(np.float32)
-    return array.astype(np.float32)
-
-
-def as_bits(array: Floats, dtype: str) -> npt.NDArray[Any]:
-    """Float32 as it lies in a frame's tensor, rounded to the nearest, ties to even."""
-    if dtype != "bfloat16":
-        return array.astype(np.dtype(dtype))
-    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
-    odd = (bits >> _HIGH_BITS) & 1
-    return ((bits + 0x7FFF + odd) >> _HIGH_BITS).astype(np.uint16)
-
-
-def to_codes(array: Floats, num_bits: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
-    """Codes of so many bits and a scale for each vector of the last axis, so that codes * scale is near the array."""
-    most = 2 ** (num_bits - 1) - 1
-    scale = np.maximum(np.abs(array).max(-1, keepdims=True) / most, 1e-6).astype(np.float16)
-    return np.clip(np.rint(array / scale.astype(np.float32)), -most, most).astype(np.int8), scale
-
-
-def from_codes(codes: npt.NDArray[np.int8], scale: npt.NDArray[np.float16]) -> Floats:
-    """What codes and scales stand for."""
-    return np.multiply(codes, scale, dtype=np.float32)
 
 
 def as_noise(array: Floats, rng: np.random.Generator) -> Floats:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
-from sensorium.evaluation.wire_numbers import Floats, as_bits, as_floats
+from sensorium import media
+from sensorium.evaluation.wire_numbers import Floats
+from sensorium.latent.bridge import Bridge
 from sensorium.latent.frame import FrameHead, Tensor
-from sensorium.latent.recipe import Recipe
+from sensorium.latent.kv import KvTables
+from sensorium.latent.recipe import Recipe, head_positions, num_positions
 from sensorium.latent.sealing import Sealer, latent_in
 from sensorium.latent.spaces import EMBEDS, KV, End
 from sensorium.model.contract import Message
@@ -47,16 +49,25 @@ class Read:
 
     text: str
     context: Latent
-    ids: Recipe
-    start: int
-    """Where in it the passage begins, behind what the chat template puts before it."""
+    recipe: Recipe
     given: dict[str, Given] = field(default_factory=dict[str, Given])
     """What it came to so far, by space."""
 
     @property
-    def num_tokens(self) -> int:
-        """Of the passage."""
-        return len(self.ids) - self.start
+    def start(self) -> int:
+        """Position at which the passage begins, behind what the chat template puts before it."""
+        return head_positions(self.recipe)
+
+    @property
+    def num_positions(self) -> int:
+        """Of all that was read, and thought."""
+        return num_positions(self.recipe)
+
+    @property
+    def ids(self) -> Recipe:
+        """The passage's tokens."""
+        passage = self.recipe[self.start :]
+        return passage[passage >= 0]
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,10 @@ class Pair:
     sender: Party
     receiver: Party
     sealer: Sealer
-    _beginning: list[Recipe] = field(default_factory=list[Recipe])
+    bridges: tuple[Bridge, ...] = ()
+    """Those that lead from the one to the other."""
+    tables: KvTables | None = None
+    """What learned codecs know of these very weights."""
     _reads: dict[tuple[str, int], Read] = field(default_factory=dict[tuple[str, int], Read])
 
     @property
@@ -89,30 +103,29 @@ class Pair:
                 path.unlink(missing_ok=True)
 
     async def _read(self, text: str, thoughts: int) -> Read:
-        held = await self.sender.model.hold((Message("user", text),), thoughts=thoughts)
-        if not self._beginning:
-            self._beginning.append((await self.sender.model.hold((Message("user", "?"),))).context.load())
-        nothing, ids = self._beginning[0], held.context.load()
-        same = ids[: len(nothing)] == nothing[: len(ids)]
-        start = len(same) if same.all() else int(np.argmin(same))
-        return Read(text, held.context, ids, start)
+        context = (await self.sender.model.hold((Message("user", text),), thoughts=thoughts)).context
+        return Read(text, context, context.load())
 
     async def give(self, read: Read, space: str) -> Given:
         """What the sender's context comes to in a space; computed once."""
         if space not in read.given:
             frame = (await self.sender.model.give(read.context, space)).blob
             tensor = latent_in(self.sealer.open(frame))
-            read.given[space] = Given(frame, as_floats(tensor.array, tensor.dtype))
+            read.given[space] = Given(frame, media.as_floats(tensor.array, tensor.dtype))
         return read.given[space]
 
     def text(self, read: Read, twin: str) -> Latent:
         """A message that crosses as text."""
         return msgspec.structs.replace(read.context, rung="text", frame=None, twin=twin)
 
-    def recipe(self, read: Read, ids: Recipe) -> Latent:
-        """A message that crosses as ids."""
+    def context(self, recipe: Recipe) -> Latent:
+        """What the sender would hold by another recipe."""
         end = self.sender.end
-        context = self.sealer.context(ids, None, weights=end.weights, runtime=end.runtime, chunks=end.chunks)
+        return self.sealer.context(recipe, None, weights=end.weights, runtime=end.runtime, chunks=end.chunks)
+
+    def recipe(self, read: Read, recipe: Recipe) -> Latent:
+        """A message that crosses as what has to be read."""
+        context = self.context(recipe)
         return msgspec.structs.replace(context, rung="recipe", frame=self.sealer.recipe(context), twin=read.text)
 
     def framed(self, read: Read, rung: str, frame: Blob) -> Latent:
@@ -131,5 +144,5 @@ class Pair:
     def _sealed(self, space: str, numbers: Floats, positions: int) -> Blob:
         end = self.receiver.end
         head = FrameHead(space=space, weights=end.weights, runtime="", positions=positions, chunks=end.chunks)
-        tensors: Mapping[str, Tensor] = {"latent": Tensor(as_bits(numbers, end.dtype), end.dtype)}
+        tensors: Mapping[str, Tensor] = {"latent": Tensor(media.as_bits(numbers, end.dtype), end.dtype)}
         return self.sealer.seal(head, tensors)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
+from sensorium import media
 from sensorium.errors import CallerError
-from sensorium.evaluation.wire_numbers import Floats, as_bits, as_floats, as_noise, from_codes, to_codes
-from sensorium.evaluation.wire_pair import Given, Pair, Read
+from sensorium.evaluation.wire_numbers import Floats, as_noise
+from sensorium.evaluation.wire_pair import Pair, Read
+from sensorium.latent import kv
+from sensorium.latent.bridge import Bridge
+from sensorium.latent.coding import coded, decoded
+from sensorium.latent.sealing import latent_in
 from sensorium.latent.spaces import EMBEDS, KV, hidden_space
+from sensorium.latent.ways import bridge_tap
 from sensorium.parts import Latent
 from sensorium.spec.nearest import meant
 
 __all__ = ["Others", "Sent", "Way", "chosen", "ways"]
 
 _THOUGHTS = 8
-_SCALE_BYTES = 2
+_FLOAT_BYTES = 4
 _OTHER_WORDS = (
     "You keep the books of a harbour. Say what you are asked in few words, and do not guess what you do not know. "
 )
@@ -61,15 +67,25 @@ class Way:
     """Whether both ends have to have the same weights."""
     needs_float32: bool = False
     """Whether it would be the same as another in 16 bits."""
+    needs_tables: bool = False
+    """Whether its codec has learned from these very weights."""
 
     def can_join(self, pair: Pair) -> bool:
         """Whether it leads from the sender to the receiver."""
-        return (pair.is_same or not self.needs_same) and (not self.needs_float32 or pair.sender.end.dtype == "float32")
+        return (
+            (pair.is_same or not self.needs_same)
+            and (pair.sender.end.dtype == "float32" or not self.needs_float32)
+            and (pair.tables is not None or not self.needs_tables)
+        )
 
 
 def ways(pair: Pair) -> tuple[Way, ...]:
-    """The ways that there are between two models, those that lose nothing first."""
-    return tuple(way for way in _WAYS if way.can_join(pair))
+    """The ways that there are between two models, those that lose nothing first, and bridges last."""
+    bridges = [
+        Way("bridge", bridge.spec.about, _bridged(bridge), bridge.spec.name, needs_same=False)
+        for bridge in pair.bridges
+    ]
+    return tuple(way for way in (*_WAYS, *bridges) if way.can_join(pair))
 
 
 def chosen(pair: Pair, rungs: Sequence[str]) -> tuple[Way, ...]:
@@ -78,16 +94,17 @@ def chosen(pair: Pair, rungs: Sequence[str]) -> tuple[Way, ...]:
     Raises:
         CallerError: There is no such rung, or none between these two models.
     """
+    known = (*dict.fromkeys(way.rung for way in _WAYS), "bridge")
     for rung in rungs:
-        if rung not in {way.rung for way in _WAYS}:
-            known = tuple(dict.fromkeys(way.rung for way in _WAYS))
+        if rung not in known:
             raise CallerError(f"there is no rung {rung!r} to measure; {meant(rung, known, 'rungs:')}")
     found = [way for way in ways(pair) if not rungs or way.rung in rungs]
     absent = [rung for rung in rungs if rung not in {way.rung for way in found}]
     if absent:
         raise CallerError(
             f"{', '.join(absent)} cannot be measured between {pair.sender.name} and {pair.receiver.name}: what one "
-            "model holds means nothing to other weights, and kv/half is for float32; leave it out"
+            "model holds means nothing to other weights, no bridge leads there, kv/half is for float32, or learned "
+            "codecs have no tables of these weights; leave it out"
         )
     return tuple(found)
 
@@ -97,15 +114,17 @@ async def _text(pair: Pair, read: Read) -> Sent:
         words = rng.choice(np.asarray(others.words), len(read.text.split()))
         return pair.text(read, " ".join(map(str, words)))
 
-    return Sent(pair.text(read, read.text), len(read.text.encode()), read.num_tokens, noise)
+    return Sent(pair.text(read, read.text), len(read.text.encode()), len(read.ids), noise)
 
 
 async def _recipe(pair: Pair, read: Read) -> Sent:
     def noise(rng: np.random.Generator, others: Others) -> Latent:
-        drawn = rng.choice(np.asarray(others.ids, dtype=np.int32), read.num_tokens)
-        return pair.recipe(read, np.concatenate([read.ids[: read.start], drawn]).astype(np.int32))
+        drawn = read.recipe.copy()
+        drawn[read.recipe >= 0] = rng.choice(np.asarray(others.ids, dtype=np.int32), int((read.recipe >= 0).sum()))
+        drawn[: read.start] = read.recipe[: read.start]
+        return pair.recipe(read, drawn)
 
-    return Sent(pair.recipe(read, read.ids), read.ids.nbytes, len(read.ids), noise)
+    return Sent(pair.recipe(read, read.recipe), read.recipe.nbytes, read.num_positions, noise)
 
 
 async def _embeds(pair: Pair, read: Read) -> Sent:
@@ -117,31 +136,42 @@ async def _embeds(pair: Pair, read: Read) -> Sent:
 
 async def _kv(pair: Pair, read: Read) -> Sent:
     given = await pair.give(read, KV)
-    return _framed_kv(pair, read, given)
+    sent = _cache(pair, read, given.numbers, read.num_positions * pair.sender.end.kv_token_bytes)
+    return replace(sent, latent=pair.framed(read, "kv", given.frame))
 
 
 async def _thoughts(pair: Pair, read: Read) -> Sent:
-    thinking = await pair.read(read.text, thoughts=_THOUGHTS)
-    return _framed_kv(pair, thinking, await pair.give(thinking, KV))
-
-
-def _framed_kv(pair: Pair, read: Read, given: Given) -> Sent:
-    positions = given.numbers.shape[3]
-    sent = _cache(pair, read, given.numbers, positions * pair.sender.end.kv_token_bytes)
-    return Sent(pair.framed(read, "kv", given.frame), sent.num_bytes, positions, sent.noise)
+    return await _kv(pair, await pair.read(read.text, thoughts=_THOUGHTS))
 
 
 async def _half(pair: Pair, read: Read) -> Sent:
     numbers = (await pair.give(read, KV)).numbers
-    return _cache(pair, read, as_floats(as_bits(numbers, "bfloat16"), "bfloat16"), 2 * numbers.size)
+    return _cache(pair, read, media.as_floats(media.as_bits(numbers, "bfloat16"), "bfloat16"), 2 * numbers.size)
 
 
-def _quantised(num_bits: int) -> Callable[[Pair, Read], Awaitable[Sent]]:
+def _coded(codec: str) -> Callable[[Pair, Read], Awaitable[Sent]]:
+    """Through a codec of keys and values, as in a run: packed where they leave, unpacked where they arrive."""
+
     async def send(pair: Pair, read: Read) -> Sent:
-        numbers = (await pair.give(read, KV)).numbers
-        codes, scale = to_codes(numbers, num_bits)
-        size = -(-codes.size * num_bits // 8) + scale.size * _SCALE_BYTES
-        return _cache(pair, read, from_codes(codes, scale), size)
+        packed = coded(pair.sealer, (await pair.give(read, KV)).frame, codec, pair.sender.end, pair.tables)
+        size = sum(tensor.nbytes for tensor in pair.sealer.open(packed).tensors.values())
+        frame = decoded(pair.sealer, packed, pair.receiver.end, pair.tables)
+        tensor = latent_in(pair.sealer.open(frame))
+        sent = _cache(pair, read, media.as_floats(tensor.array, tensor.dtype), size)
+        return replace(sent, latent=pair.framed(read, "kv", frame))
+
+    return send
+
+
+def _bridged(bridge: Bridge) -> Callable[[Pair, Read], Awaitable[Sent]]:
+    """By a trained map from the sender's states of the passage to input embeddings, as in a run."""
+
+    async def send(pair: Pair, read: Read) -> Sent:
+        states = (await pair.give(read, bridge_tap(bridge))).numbers[read.start :]
+        sent = _rows(pair, read, bridge.cross(states))
+        frame = pair.sealer.rows(bridge.cross(states), weights=pair.receiver.end.weights, made_by=bridge.spec.name)
+        size = -(-len(states) // bridge.spec.stride) * bridge.spec.receiver.width * _FLOAT_BYTES
+        return replace(sent, latent=pair.framed(read, "bridge", frame), num_bytes=size)
 
     return send
 
@@ -164,13 +194,11 @@ def _middle(share: float) -> Callable[[Pair, Read], Awaitable[Sent]]:
 async def _other_prefix(pair: Pair, read: Read) -> Sent:
     own = (await pair.give(read, KV)).numbers
     words = (await pair.sender.model.reading(_OTHER_WORDS)).context.load()
-    moved = read.ids.copy()
+    moved = read.recipe.copy()
     moved[1 : read.start] = np.resize(words, max(read.start - 1, 0))
-    end = pair.sender.end
-    context = pair.sealer.context(moved, None, weights=end.weights, runtime=end.runtime, chunks=end.chunks)
-    numbers = (await pair.give(Read(read.text, context, moved, read.start), KV)).numbers.copy()
+    numbers = (await pair.give(Read(read.text, pair.context(moved), moved), KV)).numbers.copy()
     numbers[:, :, :, : read.start] = own[:, :, :, : read.start]
-    return _cache(pair, read, numbers, numbers.shape[3] * end.kv_token_bytes)
+    return _cache(pair, read, numbers, read.num_positions * pair.sender.end.kv_token_bytes)
 
 
 async def _pooled(pair: Pair, read: Read) -> Sent:
@@ -192,7 +220,7 @@ def _rows(pair: Pair, read: Read, rows: Floats) -> Sent:
     def noise(rng: np.random.Generator, _: Others) -> Latent:
         return pair.rows(read, as_noise(rows, rng))
 
-    return Sent(pair.rows(read, rows), len(rows) * pair.receiver.end.row_bytes, read.num_tokens, noise)
+    return Sent(pair.rows(read, rows), len(rows) * pair.receiver.end.row_bytes, len(read.ids), noise)
 
 
 def _cache(pair: Pair, read: Read, numbers: Floats, num_bytes: int) -> Sent:
@@ -210,9 +238,10 @@ _WAYS = (
     Way("embeds", "its input embeddings", _embeds),
     Way("kv", "its keys and values", _kv),
     Way("kv/half", "the same, rounded from 32 bits to bfloat16", _half, "half", needs_float32=True),
-    Way("kv/int8", "keys and values in 8 bits, a scale for each head's vector", _quantised(8), "int8"),
-    Way("kv/int4", "the same in 4 bits", _quantised(4), "int4"),
-    Way("kv/int3", "the same in 3 bits", _quantised(3), "int3"),
+    *(
+        Way(f"kv/{codec}", f"by the codec {codec}", _coded(codec), codec, needs_tables=codec in kv.LEARNED)
+        for codec in kv.CODECS
+    ),
     Way("kv/middle70", "keys and values of the middle 70 % of the layers; zeros in the others", _middle(0.7)),
     Way("kv/middle50", "the same of 50 %", _middle(0.5)),
     Way("kv/middle30", "the same of 30 %", _middle(0.3)),

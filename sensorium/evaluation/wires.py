@@ -16,14 +16,11 @@ from sensorium.evaluation.wire_pair import Pair
 from sensorium.evaluation.wire_report import cards_json, cards_markdown
 from sensorium.evaluation.wire_tasks import passages
 from sensorium.evaluation.wire_ways import chosen
-from sensorium.latent.cards import Card, CardShelf
+from sensorium.latent.cards import Card
 from sensorium.project import Project
 from sensorium.spec.projectfile import ModelSetting
 
-__all__ = ["CARDS", "Measured", "Measuring", "measure"]
-
-CARDS = "cards"
-"""Folder of the home in which cards lie."""
+__all__ = ["Measured", "Measuring", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +97,7 @@ async def _between(
     cards = tuple(
         card_of(pair, way, tasks, [one for one in lines if (one.rung, one.by) == (way.rung, way.by)]) for way in ways
     )
-    shelf = CardShelf([project.home / CARDS])
-    paths = tuple(shelf.write(card) for card in cards if card.num_samples >= LEAST_SAMPLES)
+    paths = tuple(project.cards.write(card) for card in cards if card.num_samples >= LEAST_SAMPLES)
     return Measured(wires, cards, paths)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensorium.errors import OperatorError
-from sensorium.evaluation.wires import CARDS, Measuring, measure
-from sensorium.latent.cards import CardShelf
+from sensorium.evaluation.wires import Measuring, measure
 from sensorium.project import Project
 
 pytestmark = pytest.mark.models
@@ -46,8 +45,6 @@ async def test_kv_and_recipe_say_what_the_text_says_and_controls_do_not(project:
     assert seen[-1] == (6, 6)
 
     assert measured.paths == (), "three samples are too few for a card"
-    shelf = CardShelf([project.home / CARDS, tmp_path / CARDS])
-    assert shelf.find(kv.sender, "0" * 64, "kv") is None
 
     again: list[tuple[int, int]] = []
     (second,) = await measure(project, wanted, lambda _, done, total: again.append((done, total)))

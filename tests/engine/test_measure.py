@@ -13,13 +13,9 @@ from sensorium.errors import OperatorError
 from sensorium.evaluation.wire_figures import recovered
 from sensorium.evaluation.wire_graph import LatentWire, latent_wires
 from sensorium.evaluation.wire_numbers import (
-    as_bits,
-    as_floats,
     as_noise,
-    from_codes,
     is_bit_equal,
     kl_nats,
-    to_codes,
 )
 from sensorium.evaluation.wire_plot import draw, require_drawable
 from sensorium.evaluation.wire_report import cards_json, cards_markdown
@@ -31,7 +27,7 @@ from tests.conftest import Command
 FILES = {
     "sensorium.yaml": """
         sensorium: 1
-        name: readers
+        name: desk
         profile: said
         profiles:
           said:
@@ -39,27 +35,27 @@ FILES = {
               central: {backend: scripted, replies: [yes]}
               quick: {backend: scripted, replies: [no]}
     """,
-    "agents/reader/agent.yaml": """
-        name: reader
+    "agents/scribe/agent.yaml": """
+        name: scribe
         about: Reads.
         inputs: {request: text}
         outputs: {held: latent(lm.context)}
     """,
-    "agents/reader/prompt.md": "You read.",
-    "agents/answerer/agent.yaml": """
-        name: answerer
+    "agents/scribe/prompt.md": "You read.",
+    "agents/clerk/agent.yaml": """
+        name: clerk
         about: Answers.
         model: quick
         inputs: {request: text, held: latent(lm.context)}
     """,
-    "agents/answerer/prompt.md": "You answer.",
+    "agents/clerk/prompt.md": "You answer.",
     "graphs/handing-on.yaml": """
         sensorium: 1
         name: handing-on
         inputs: {document: text, question: text}
         nodes:
-          read: {agent: reader, with: {request: $document}}
-          answer: {agent: answerer, with: {request: $question, held: $read.held}}
+          read: {agent: scribe, with: {request: $document}}
+          answer: {agent: clerk, with: {request: $question, held: $read.held}}
         outputs: {answer: $answer.answer}
     """,
     "graphs/asking.yaml": """
@@ -67,15 +63,15 @@ FILES = {
         name: asking
         inputs: {question: text, held: latent(lm.context)}
         nodes:
-          answer: {agent: answerer, with: {request: $question, held: $held}}
+          answer: {agent: clerk, with: {request: $question, held: $held}}
         outputs: {answer: $answer.answer}
     """,
-    "graphs/reading.yaml": """
+    "graphs/keeping.yaml": """
         sensorium: 1
-        name: reading
+        name: keeping
         inputs: {document: text}
         nodes:
-          read: {agent: reader, with: {request: $document}}
+          read: {agent: scribe, with: {request: $document}}
         outputs: {held: $read.held}
     """,
     "graphs/nested.yaml": """
@@ -83,10 +79,10 @@ FILES = {
         name: nested
         inputs: {documents: "[text]", document: text, question: text}
         nodes:
-          one: {graph: reading, with: {document: $document}}
-          many: {agent: reader, each: $documents, as: page, with: {request: $page}}
+          one: {graph: keeping, with: {document: $document}}
+          many: {agent: scribe, each: $documents, as: page, with: {request: $page}}
           ask: {graph: asking, with: {question: $question, held: $one.held}}
-          each_one: {agent: answerer, each: $many.held, as: read, with: {request: $question, held: $read}}
+          each_one: {agent: clerk, each: $many.held, as: read, with: {request: $question, held: $read}}
         outputs: {answer: $ask.answer, answers: $each_one.answer}
     """,
     "graphs/plain.yaml": """
@@ -183,23 +179,6 @@ def test_a_key_word_counts_as_a_word_of_its_own() -> None:
     assert question.key == "7"
     assert question.is_right("It is at Pier 7.")
     assert not question.is_right("It is at pier 77.")
-
-
-def test_numbers_round_to_bfloat16_to_the_nearest_and_back() -> None:
-    numbers = np.asarray([0.0, 1.0, -2.5, 1.00390625, 1.01171875, 3.1415927], dtype=np.float32)
-    back = as_floats(as_bits(numbers, "bfloat16"), "bfloat16")
-    assert back.tolist() == [0.0, 1.0, -2.5, 1.0, 1.015625, 3.140625]
-    assert as_floats(as_bits(numbers, "float32"), "float32").tolist() == numbers.tolist()
-
-
-@pytest.mark.parametrize(("num_bits", "error"), [(8, 0.02), (4, 0.3), (3, 0.7)])
-def test_codes_stand_for_what_they_were_made_of(num_bits: int, error: float) -> None:
-    numbers = np.random.default_rng(0).standard_normal((2, 3, 64), dtype=np.float32)
-    codes, scale = to_codes(numbers, num_bits)
-    assert codes.min() >= -(2 ** (num_bits - 1) - 1)
-    assert codes.max() <= 2 ** (num_bits - 1) - 1
-    assert scale.shape == (2, 3, 1)
-    assert np.abs(from_codes(codes, scale) - numbers).max() < error
 
 
 def test_noise_has_the_norms_of_what_it_stands_for() -> None:
