@@ -61,7 +61,7 @@ THOUGHTFUL_EVERY = 10
 MOST_THOUGHTS = 4
 OTHER_CHUNKS = (16, 32, 63, 65, 128, 256)
 """Sizes of chunks that a reader may have instead."""
-READ_IN = 48
+READ_IN = 32
 """Tokens of the chunks in which prompts are read again, to see what becomes of their bits."""
 QUESTION = "\n\nWhat is told here?"
 REPLY = "It tells of several things"
@@ -164,6 +164,7 @@ async def in_other_chunks(ends: Pair, case: Case, own: Score, counts: Counter[st
     context, sealer = case.context, ends.sender.sealer
     assert own.logits is not None
     entries = read_otherwise(context.load())
+    assert len(entries) > len(context.load()), "the prompt fits into one chunk of either size"
     fields = {"weights": context.weights, "runtime": context.runtime, "chunks": READ_IN}
     scored = await score(ends.reader, case, "recipe", sealer.recipe(sealer.context(entries, None, **fields)))
     assert scored.logits is not None
