@@ -64,9 +64,9 @@ async def test_another_looks_alike_and_has_an_identity_of_its_own(own: Served, o
     assert (different, missing) == ([DIFFERS[other.name]], [])
     assert "config.json" in same
     ends = own.end, other.served.end
-    assert [name for name in own.end.__dataclass_fields__ if len({getattr(end, name) for end in ends}) > 1] == [
-        "weights"
-    ]
+    differing = {name for name in own.end.__dataclass_fields__ if len({getattr(end, name) for end in ends}) > 1}
+    assert "weights" in differing
+    assert differing <= {"weights", "checkpoint"}
 
 
 async def crossings(sender: Served, context: Latent) -> dict[str, Blob]:
