@@ -41,7 +41,8 @@ slow: env
 	pytest -q -n 2 -m "slow and not models and not vllm" tests
 
 models: env
-	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers
+	sensorium models pull --profile small whisper-tiny-en-openai smollm2-135m-transformers \
+	    qwen2.5-coder-0.5b-transformers
 	SENSORIUM_PROFILE=small SENSORIUM_KEEP_WARM_S=60 pytest -q -m models tests
 
 vllm: env  # a server has both cores to itself, and its tests share it
