@@ -51,7 +51,7 @@ from sensorium.store import Store
 
 PROMPTS = 200
 CHECKPOINT = "smollm2-135m-transformers"
-DTYPES = ("bfloat16", "float32")
+DTYPES = ("float32", "bfloat16")
 RUNGS = ("ids", "recipe", "embeds", "kv")
 SENTENCES = Path(__file__).with_name("sentences.txt")
 MOST_WORDS = 270

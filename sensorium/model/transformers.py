@@ -133,14 +133,15 @@ class TransformersModel(HostedModel):
 
         Args:
             messages: What is read before it.
-            text: What is scored.
+            text: What is scored; not empty.
             is_open: Whether the text goes on with the last message, and is no reply to it.
             logits: Whether all logits are given too.
             fresh: Whether everything is read anew, whatever the model still holds.
 
         Raises:
             ModelError: The model failed.
-            CallerError: The messages do not fit into its context; `LatentError` where a latent is none that it takes.
+            CallerError: Messages and text do not fit into its context, or the text is empty; `LatentError` where a
+                latent is none that it takes.
         """
         prompt = prompt_of(self.template, messages, is_open=is_open)
         settings = {"do": "score", "text": text, "logits": logits, "fresh": fresh}

@@ -31,9 +31,21 @@ from sensorium.project.folders import home_folder
 from sensorium.spec.projectfile import ModelSetting
 from sensorium.store import Store
 
-__all__ = ["CONTEXT_TOKENS", "Served", "behind", "pulled", "resealed", "serve", "tuned", "with_other_tokenizer"]
+__all__ = [
+    "CONTEXT_TOKENS",
+    "DTYPE",
+    "Served",
+    "behind",
+    "pulled",
+    "resealed",
+    "serve",
+    "tuned",
+    "with_other_tokenizer",
+]
 
 CONTEXT_TOKENS = 512
+DTYPE = "float32"
+"""Many processors compute in bfloat16 ten times slower; benchmarks/bit_equality.py measures both."""
 
 _CHECKPOINT = "smollm2-135m-transformers"
 _WEIGHTS = "model.safetensors"
@@ -72,12 +84,12 @@ def pulled() -> Path:
 
 @asynccontextmanager
 async def serve(
-    directory: Path, digest: str, home: Path, context_tokens: int = CONTEXT_TOKENS
+    directory: Path, digest: str, home: Path, *, dtype: str = DTYPE, context_tokens: int = CONTEXT_TOKENS
 ) -> AsyncGenerator[Served]:
     """A checkpoint, served until this ends. Those of one home share a key and a store."""
     store = Store(home / "store")
     sealer, host = Sealer(store, home), WorkerHost(home, store)
-    setting = ModelSetting(checkpoint=_CHECKPOINT, backend="transformers", context_tokens=context_tokens)
+    setting = ModelSetting(checkpoint=_CHECKPOINT, backend="transformers", dtype=dtype, context_tokens=context_tokens)
     model = open_model("central", setting, checkpoint=directory, digest=digest, host=host, keep_warm_s=0, sealer=sealer)
     assert isinstance(model, TransformersModel)
     try:

@@ -20,7 +20,7 @@ from sensorium.latent.sealing import Sealer, latent_in
 from sensorium.latent.spaces import EMBEDS, KV
 from sensorium.model.contract import Message
 from sensorium.parts import Blob, Latent
-from tests.box.latent_ends import CONTEXT_TOKENS, Served, behind, pulled, resealed, serve
+from tests.box.latent_ends import CONTEXT_TOKENS, DTYPE, Served, behind, pulled, resealed, serve
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
@@ -57,7 +57,7 @@ class Door:
         array = np.full(num, 64, dtype=np.int32)
         return resealed(self.sealer, self.recipe, {"latent": Tensor(array, "int32")}, positions=num)
 
-    def shaped(self, blob: Blob, *shape: int, dtype: str = "bfloat16", **changes: int) -> Blob:
+    def shaped(self, blob: Blob, *shape: int, dtype: str = DTYPE, **changes: int) -> Blob:
         """A frame whose tensor has another shape or type."""
         kinds = {"bfloat16": np.uint16, "float32": np.float32, "int32": np.int32}
         return resealed(self.sealer, blob, {"latent": Tensor(np.zeros(shape, kinds[dtype]), dtype)}, **changes)
@@ -122,7 +122,7 @@ def nameless(door: Door) -> Blob:
 
 
 TAG = "does not bear its tag: it was altered, or sealed with another key"
-NO_KV = r"the keys and values are .*; this model's are \[30, 2, 3, \d+, 64\] of bfloat16"
+NO_KV = rf"the keys and values are .*; this model's are \[30, 2, 3, \d+, 64\] of {DTYPE}"
 NO_ROWS = r"the input embeddings are .*; this model's are \[positions, 576\]"
 BAD: dict[str, tuple[Callable[[Door], Blob], str]] = {
     "another space": (
@@ -138,7 +138,7 @@ BAD: dict[str, tuple[Callable[[Door], Blob], str]] = {
     "a head too many": (lambda door: door.shaped(door.kv, 30, 2, 4, door.num, 64), NO_KV),
     "keys without values": (lambda door: door.shaped(door.kv, 30, 1, 3, door.num, 64), NO_KV),
     "a narrow head": (lambda door: door.shaped(door.kv, 30, 2, 3, door.num, 63), NO_KV),
-    "keys and values in 32 bits": (lambda door: door.shaped(door.kv, 30, 2, 3, door.num, 64, dtype="float32"), NO_KV),
+    "keys and values in 16 bits": (lambda door: door.shaped(door.kv, 30, 2, 3, door.num, 64, dtype="bfloat16"), NO_KV),
     "keys and values for more positions": (lambda door: resealed(door.sealer, door.kv, positions=door.num + 1), NO_KV),
     "keys and values of nothing": (lambda door: door.shaped(door.kv, 30, 2, 3, 0, 64, positions=0), "has no positions"),
     "other chunks": (lambda door: resealed(door.sealer, door.kv, chunks=32), "read in chunks of 32 tokens"),
@@ -158,14 +158,6 @@ BAD: dict[str, tuple[Callable[[Door], Blob], str]] = {
     "pieces that run backwards": (lambda door: door.parted(door.num + 1, -1), "its sizes are wrong"),
     "pieces of nothing": (lambda door: door.parted(door.num, 0), "its sizes are wrong"),
     "NaN under right tags": (with_nan, "tensor latent holds NaN or infinity"),
-    "numbers that 16 bits have not": (
-        lambda door: resealed(
-            door.sealer,
-            door.embeds,
-            {"latent": Tensor(np.full((door.num, WIDTH), 3.4e38, np.float32), "float32")},
-        ),
-        "too large for bfloat16",
-    ),
     "no main tensor": (nameless, "has no tensor 'latent'"),
     "a flipped bit in the lengths": (lambda door: damaged(door, flipped(9)), "the frame (has|claims)"),
     "a flipped bit in the head": (lambda door: damaged(door, flipped(40)), f"head {TAG}"),
@@ -281,4 +273,17 @@ async def test_a_recipe_that_just_fits_leaves_no_room_for_more(door: Door) -> No
 async def test_nothing_to_read_is_refused(door: Door) -> None:
     with pytest.raises(CallerError, match="the prompt is empty"):
         await door.served.model.reading("")
+    assert await goes_on(door)
+
+
+async def test_a_text_of_nothing_is_not_scored(door: Door) -> None:
+    with pytest.raises(CallerError, match="the text that is scored is empty; give some text to score"):
+        await door.served.model.score((PLAIN,), "")
+    assert await goes_on(door)
+
+
+async def test_what_is_scored_counts_against_the_context(door: Door) -> None:
+    message = rf"the prompt and the text that is scored have \d+ tokens, \d+ more than the {CONTEXT_TOKENS} "
+    with pytest.raises(CallerError, match=message):
+        await door.served.model.score((PLAIN,), "red " * CONTEXT_TOKENS)
     assert await goes_on(door)

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from sensorium.errors import LatentError
+from sensorium.latent.frame import Tensor
 from sensorium.latent.negotiation import Sent, negotiate
 from sensorium.latent.recipe import CUT, ROW, num_positions, num_thoughts
 from sensorium.latent.sealing import latent_in
@@ -20,7 +21,7 @@ from sensorium.latent.spaces import EMBEDS, KV
 from sensorium.model.contract import Message
 from sensorium.model.transformers import Score
 from sensorium.parts import Blob, Latent
-from tests.box.latent_ends import Served, behind, pulled, serve, tuned, with_other_tokenizer
+from tests.box.latent_ends import Served, behind, pulled, resealed, serve, tuned, with_other_tokenizer
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
@@ -166,6 +167,17 @@ async def test_rows_that_came_by_a_bridge_are_held_like_any_other(
     kept = latent_in(own.sealer.open(context.rows)).array
     assert kept.tobytes() == np.concatenate(rows).tobytes()
     await equal_bits(own, context)
+
+
+async def test_16_bits_go_on_bit_for_bit_too_and_take_no_greater_numbers(home: Path) -> None:
+    async with serve(pulled(), "3" * 64, home, dtype="bfloat16") as served:
+        context = await served.held("The box is red.", 1)
+        await equal_bits(served, context)
+        (embeds,) = await served.frames(context, EMBEDS)
+        num = served.sealer.open(embeds).head.positions
+        great = Tensor(np.full((num, WIDTH), 3.4e38, np.float32), "float32")
+        with pytest.raises(LatentError, match="too large for bfloat16"):
+            await served.scored(behind(context, "embeds", resealed(served.sealer, embeds, {"latent": great})))
 
 
 async def test_other_rows_are_another_context(own: Served) -> None:

@@ -52,9 +52,7 @@ class Transformers:
                 self._reader.forget()
             if not pieces and settings.get("do") != "tell":
                 raise CallerError("the prompt is empty; give some text to read")
-            num_positions = sum(map(len, pieces)) + settings.get("thoughts", 0)
-            if num_positions > self._limit:
-                raise CallerError(_too_long(num_positions, self._limit))
+            self._require_room(sum(map(len, pieces)) + settings.get("thoughts", 0))
             yield from self._done(segments, pieces, settings)
         except CallerError as refusal:
             yield Failed(0, str(refusal), kind="latent" if isinstance(refusal, LatentError) else "caller")
@@ -63,6 +61,10 @@ class Transformers:
     def close(self) -> None:
         """Frees the model."""
         del self._reader, self._contexts, self._model
+
+    def _require_room(self, num_positions: int, what: str = "the prompt has") -> None:
+        if num_positions > self._limit:
+            raise CallerError(_too_long(what, num_positions, self._limit))
 
     def _done(self, segments: Sequence[str | int], pieces: list[Piece], settings: dict[str, Any]) -> Iterator[Any]:
         match settings.get("do", "reply"):
@@ -92,6 +94,9 @@ class Transformers:
         """How likely a text is behind a prompt, token by token; with all logits where they are asked for."""
         began_s = perf_counter()
         ids: list[int] = self._tokenizer(settings["text"], add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise CallerError("the text that is scored is empty; give some text to score")
+        self._require_room(sum(map(len, pieces)) + len(ids), "the prompt and the text that is scored have")
         first = self._reader.read(pieces)[None]
         read_s, num_cached = perf_counter() - began_s, self._reader.num_cached
         logits = torch.cat([first, self._reader.follow(ids)[:-1]])
@@ -180,8 +185,8 @@ def _usage(num_prompt: int, num_answer: int, num_cached: int, first_token_s: flo
     }
 
 
-def _too_long(num_tokens: int, limit: int) -> str:
+def _too_long(what: str, num_tokens: int, limit: int) -> str:
     return (
-        f"the prompt has {num_tokens} tokens, {num_tokens - limit} more than the {limit} of the model's context; "
+        f"{what} {num_tokens} tokens, {num_tokens - limit} more than the {limit} of the model's context; "
         "shorten the request or raise context_tokens in the profile"
     )
