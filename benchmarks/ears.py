@@ -36,7 +36,7 @@ from report import Figure, report
 import sensorium
 from sensorium.errors import LanguageError
 from sensorium.graph import Graph
-from sensorium.latent.bridge import Bridge, read_bridge
+from sensorium.latent.bridge import Bridge, measured_of, read_bridge
 
 CHANNELS = ("text", "whisper's text", "rows", "nearest tokens", "shuffled", "noise", "none")
 CLIPS = Path("/usr/share/pocketsphinx/test/data")
@@ -197,7 +197,7 @@ def main() -> None:
         print(f"{group}: {len(some)} recordings", flush=True)
         told[group] = measured(reader, some, channels(reader, bridge, some))
     if options.card:
-        card = {"sender": bridge.spec.sender.weights, "receiver": bridge.spec.receiver.weights, "groups": told}
+        card = {"of": measured_of(bridge.spec), "groups": told}
         (options.bridge / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     by_name = {name: told["made"]["channels"][name]["recovered"] for name in CHANNELS}
     figures = [Figure("recovered by rows, made sentences", by_name["rows"][0], 0.5, at_most=False)]

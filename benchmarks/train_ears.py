@@ -36,8 +36,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import sensorium
 from sensorium.latent.bridge import read_bridge
 from sensorium.latent.bridge_gate import laid_out, token_ends
-from sensorium.latent.bridge_job import weights_identity
 from sensorium.latent.bridge_weights import weights_digest, write_weights
+from sensorium.latent.training.models import loaded_identities
 
 __all__ = ["Heard", "State", "heard", "token_spans"]
 
@@ -327,7 +327,7 @@ def write_bridge(state: State, folder: Path, receiver: Path, hours: float) -> No
             "model": "whisper-tiny-en", "weights": weights_digest(whisper / "model.bin"), "tap": "encoder",
             "width": len(state.ears.mean),
         },
-        "to": {"model": "smollm2-135m", "weights": weights_identity(receiver), "width": len(state.ears.scale)},
+        "to": {"model": "smollm2-135m", "weights": loaded_identities(receiver), "width": len(state.ears.scale)},
         "gate": GATE.model_dump(),
         "hidden": HIDDEN,
         "skip": False,

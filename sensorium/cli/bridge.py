@@ -19,7 +19,7 @@ from sensorium.cli.training import TrainingBars
 from sensorium.errors import CallerError
 
 if TYPE_CHECKING:
-    from sensorium.latent.bridge import Bridge
+    from sensorium.latent.bridge import Bridge, Receiver, Sender
     from sensorium.latent.bridge_job import TrainingJob
 
 __all__ = ["app"]
@@ -65,8 +65,8 @@ def show(
         return
     spec = bridge.spec
     typer.echo(f"{spec.name}: {spec.about}")
-    typer.echo(f"from {spec.sender.model} ({spec.sender.weights[:12]}) at {spec.sender.tap}, width {spec.sender.width}")
-    typer.echo(f"to {spec.receiver.model} ({spec.receiver.weights[:12]}), width {spec.receiver.width}")
+    typer.echo(f"from {_end(spec.sender)} at {spec.sender.tap}, width {spec.sender.width}")
+    typer.echo(f"to {_end(spec.receiver)}, width {spec.receiver.width}")
     typer.echo(f"stride {spec.stride}, {spec.parameters:,} parameters, recovered {_recovered(bridge)}")
     training = spec.training
     typer.echo(
@@ -82,7 +82,10 @@ def train(
     tap: Annotated[str, typer.Option("--tap", help="Which of the sender's states.")] = "hidden[4]",
     stride: Annotated[int, typer.Option("--stride", min=1, max=64, help="Positions that become one.")] = 1,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the bridge.")] = None,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="CPU-minutes in all.")] = 100,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0.1, help="CPU-minutes in all; 100, or those that a training began with."),
+    ] = None,
     hidden: Annotated[int, typer.Option("--hidden", min=1, help="Width inside the map.")] = 1536,
     positions: Annotated[int, typer.Option("--positions", min=64, help="States to learn from.")] = 1_000_000,
     end_to_end: Annotated[
@@ -96,7 +99,12 @@ def train(
     quiet: Quiet = False,
     project: ProjectFolder = None,
 ) -> None:
-    """Train a bridge on texts, in a process of its own. Ctrl-C keeps what is done; --resume goes on from there."""
+    """Train a bridge on texts, in a process of its own. Ctrl-C keeps what is done; --resume goes on from there.
+
+    With more --minutes, --resume also goes on with a training that is done.
+    """
+    from dataclasses import replace
+
     from sensorium.latent.bridge import read_bridge
     from sensorium.latent.bridge_job import TrainingJob, train
 
@@ -105,6 +113,7 @@ def train(
     state = door.home / "training" / out.name
     if resume:
         job = TrainingJob.read(state)
+        job = replace(job, minutes=minutes or job.minutes)
     elif text is None:
         raise CallerError("a training wants texts; give a folder with --text, or --resume to go on with one")
     else:
@@ -120,7 +129,7 @@ def train(
             positions=positions,
             end_to_end=(0.2 if stride == 1 else 0.9) if end_to_end is None else end_to_end,
             rate=rate,
-            minutes=minutes,
+            minutes=minutes or 100.0,
             seed=seed,
             out=str(out.parent),
             state=str(state),
@@ -168,10 +177,16 @@ def _bridges(door: sensorium.Project) -> list[Bridge]:
     return [read_bridge(folder) for folder in found]
 
 
+def _end(end: Sender | Receiver) -> str:
+    return f"{end.model} ({', '.join(weights[:12] for weights in end.weights)})"
+
+
 def _told(bridge: Bridge) -> dict[str, Any]:
     return {**bridge.spec.model_dump(mode="json", by_alias=True), "card": dict(bridge.card)}
 
 
 def _recovered(bridge: Bridge) -> str:
+    if not bridge.card and (bridge.folder / "card.json").is_file():
+        return "not measured: its card is of another bridge or of other weights"
     tasks = bridge.card.get("tasks", {})
     return ", ".join(f"{task} {said['bridge']['recovered']:.0%}" for task, said in tasks.items()) or "not measured"

@@ -83,8 +83,7 @@ async def opened(project: Project, settings: Sequence[ModelSetting]) -> AsyncGen
 
 def _leading(bridges: Sequence[Bridge], sender: End, receiver: End) -> Iterator[Bridge]:
     for bridge in bridges:
-        ends = (bridge.spec.sender.weights, bridge.spec.receiver.weights)
-        if ends == (sender.weights, receiver.weights) and bridge.spec.sender.tap.startswith("hidden["):
+        if bridge.leads(sender.weights, receiver.weights) and bridge.spec.sender.tap.startswith("hidden["):
             yield bridge
 
 

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from sensorium.errors import AuthorError, CallerError, Fault
 from sensorium.latent.bridge_gate import GateSpec, gate_shapes, gated, gelu
@@ -32,7 +32,17 @@ from sensorium.spec.declared import CheckpointName, Declared
 from sensorium.spec.validation import validate
 from sensorium.spec.yaml import load_file
 
-__all__ = ["MAX_PARAMETERS", "Bridge", "BridgeSpec", "Receiver", "Sender", "Training", "cross", "read_bridge"]
+__all__ = [
+    "MAX_PARAMETERS",
+    "Bridge",
+    "BridgeSpec",
+    "Receiver",
+    "Sender",
+    "Training",
+    "cross",
+    "measured_of",
+    "read_bridge",
+]
 
 MAX_PARAMETERS: Final = 5_000_000
 """Most numbers in a bridge's weights."""
@@ -50,7 +60,13 @@ def _digest(text: str) -> str:
     return text
 
 
+def _listed(told: object) -> object:
+    return [told] if isinstance(told, str) else told
+
+
 Digest = Annotated[str, AfterValidator(_digest)]
+Identities = Annotated[list[Digest], BeforeValidator(_listed), Field(min_length=1)]
+"""What one model is known by, once for each element type that it is loaded in; one alone may stand without brackets."""
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -59,8 +75,8 @@ class Sender(Declared):
 
     model: CheckpointName
     """The checkpoint that was read in training, for people: the digest decides."""
-    weights: Digest
-    """Identity of the sender's weights and tokenizer."""
+    weights: Identities
+    """Identities of the sender's weights and tokenizer."""
     tap: Annotated[str, Field(pattern=r"^(hidden\[-?[0-9]+\]|encoder)$")]
     """Which states: `hidden[k]` are those after k layers of a language model, `encoder` an encoder's last ones."""
     width: Width
@@ -70,7 +86,7 @@ class Receiver(Declared):
     """Whose input embeddings a bridge gives."""
 
     model: CheckpointName
-    weights: Digest
+    weights: Identities
     width: Width
 
 
@@ -137,7 +153,11 @@ class Bridge:
     folder: Path
     spec: BridgeSpec
     card: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What `card.json` says; empty where nothing was measured."""
+    """What `card.json` says; empty where nothing was measured, or another bridge, or between other ends."""
+
+    def leads(self, sender: str, receiver: str) -> bool:
+        """Whether it reads what the one computes, and gives what the other reads, both known by their identities."""
+        return sender in self.spec.sender.weights and receiver in self.spec.receiver.weights
 
     @cached_property
     def arrays(self) -> dict[str, Floats]:
@@ -220,8 +240,14 @@ def read_bridge(folder: str | Path) -> Bridge:
         faults.append(Fault(str(folder), 0, 0, "the bridge has no weights.safetensors", "add its weights"))
     if faults:
         raise AuthorError(faults)
-    return Bridge(folder, spec, _card(folder / "card.json"))
+    return Bridge(folder, spec, _card(folder / "card.json", spec))
 
 
-def _card(path: Path) -> Mapping[str, Any]:
-    return dict[str, Any](load_file(path).data) if path.is_file() else {}
+def measured_of(spec: BridgeSpec) -> dict[str, Any]:
+    """What a bridge's card is of, as it stands under `of`: the bridge's weights, and those at both ends."""
+    return {"bridge": spec.sha256, "sender": spec.sender.weights, "receiver": spec.receiver.weights}
+
+
+def _card(path: Path, spec: BridgeSpec) -> Mapping[str, Any]:
+    card = dict[str, Any](load_file(path).data) if path.is_file() else {}
+    return card if card.get("of") == measured_of(spec) else {}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -18,7 +16,7 @@ from typing import Any, Final, Self
 import sensorium
 from sensorium.errors import CallerError, OperatorError
 
-__all__ = ["TrainingJob", "TrainingProgress", "text_files", "train", "weights_identity"]
+__all__ = ["TrainingJob", "TrainingProgress", "text_files", "train"]
 
 _SAID_LINES: Final = 6
 _SUFFIXES: Final = (".md", ".rst", ".txt")
@@ -144,30 +142,3 @@ def text_files(folder: str | Path) -> list[Path]:
     if not found:
         raise CallerError(f"{folder} has no text files; a bridge learns from {', '.join(_SUFFIXES)} files in a folder")
     return found
-
-
-def weights_identity(folder: str | Path) -> str:
-    """Digest of a checkpoint's tensors, by name, dtype, shape and bytes, and of its tokenizer.
-
-    Raises:
-        OperatorError: The directory has no safetensors file.
-    """
-    total = hashlib.sha256()
-    tensors: list[tuple[str, Path, int, dict[str, Any]]] = []
-    for path in sorted(Path(folder).glob("*.safetensors")):
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-        tensors += [(name, path, 8 + length, said) for name, said in header.items() if name != "__metadata__"]
-    if not tensors:
-        raise OperatorError(f"{folder} has no safetensors file; a checkpoint of the transformers layout has one")
-    for name, path, start, said in sorted(tensors, key=lambda tensor: tensor[0]):
-        total.update(f"{name}\0{said['dtype']}\0{said['shape']}\0".encode())
-        begin, end = said["data_offsets"]
-        with path.open("rb") as file:
-            file.seek(start + begin)
-            for at in range(begin, end, _READ_BYTES):
-                total.update(file.read(min(_READ_BYTES, end - at)))
-    tokenizer = Path(folder) / "tokenizer.json"
-    total.update(tokenizer.read_bytes() if tokenizer.is_file() else b"")
-    return total.hexdigest()

@@ -35,7 +35,7 @@ def lossy_ways(
     """
     if latent.space == CONTEXT and latent.dtype == "int32":
         yield from _codecs(latent, reader, shelf, asked)
-    fitting = [_bridge_way(bridge, latent, shelf) for bridge in bridges if _leads(bridge, latent, reader)]
+    fitting = [_bridge_way(bridge, latent, reader, shelf) for bridge in bridges if _leads(bridge, latent, reader)]
     yield from sorted(fitting, key=lambda way: -(way.recovered or 0.0))
 
 
@@ -58,10 +58,10 @@ def _codecs(latent: Latent, reader: End, shelf: CardShelf, asked: Collection[str
             yield Lossy(_CODED + codec, coded_bytes(codec, positions, reader), recovered, codec)
 
 
-def _bridge_way(bridge: Bridge, latent: Latent, shelf: CardShelf) -> Lossy:
+def _bridge_way(bridge: Bridge, latent: Latent, reader: End, shelf: CardShelf) -> Lossy:
     spec = bridge.spec
     rows = -(-latent.shape[0] // spec.stride)
-    card = shelf.find(latent.weights, spec.receiver.weights, "bridge", spec.name)
+    card = shelf.find(latent.weights, reader.weights, "bridge", spec.name)
     recovered = _shown(bridge) if card is None else card.recovered.low
     return Lossy("bridge", 4 * rows * spec.receiver.width, recovered, spec.name)
 
@@ -74,6 +74,5 @@ def _shown(bridge: Bridge) -> float | None:
 
 
 def _leads(bridge: Bridge, latent: Latent, reader: End) -> bool:
-    sender, receiver = bridge.spec.sender, bridge.spec.receiver
-    is_kind = sender.tap.startswith("hidden[") == (latent.space == CONTEXT)
-    return is_kind and (sender.weights, receiver.weights) == (latent.weights, reader.weights)
+    is_kind = bridge.spec.sender.tap.startswith("hidden[") == (latent.space == CONTEXT)
+    return is_kind and bridge.leads(latent.weights, reader.weights)

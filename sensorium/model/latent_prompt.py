@@ -90,8 +90,14 @@ def _prompt(words: Sequence[str], latents: Sequence[Latent]) -> Prompt:
     return Prompt(tuple(segment for segment in segments if segment != ""), tuple(sent))
 
 
-def whole_recipe(told: Recipe, latents: Sequence[Latent], sealer: Sealer) -> tuple[Recipe, Blob | None]:
+def whole_recipe(told: Recipe, latents: Sequence[Latent], sealer: Sealer, weights: str) -> tuple[Recipe, Blob | None]:
     """The recipe of a prompt with those of its latents in their places, and the frame of rows that came by bridges.
+
+    Args:
+        told: What was read, with the numbers of latents in it.
+        latents: Those.
+        sealer: Opens their frames, and closes that of the rows.
+        weights: Identity of the reader, whose input embeddings the rows are.
 
     Raises:
         LatentError: A latent's frame is damaged.
@@ -105,7 +111,7 @@ def whole_recipe(told: Recipe, latents: Sequence[Latent], sealer: Sealer) -> tup
             entries, own = _recipe_of(latents[_FRAME - int(entries[0])], sealer)
             rows += own
         parts.append(entries)
-    return joined(parts), _sealed(rows, latents, sealer)
+    return joined(parts), _sealed(rows, sealer, weights)
 
 
 def _recipe_of(latent: Latent, sealer: Sealer) -> tuple[Recipe, list[Tensor]]:
@@ -118,13 +124,13 @@ def _recipe_of(latent: Latent, sealer: Sealer) -> tuple[Recipe, list[Tensor]]:
     return np.full(len(tensor.array), ROW, dtype=np.int32), [tensor]
 
 
-def _sealed(rows: Sequence[Tensor], latents: Sequence[Latent], sealer: Sealer) -> Blob | None:
+def _sealed(rows: Sequence[Tensor], sealer: Sealer, weights: str) -> Blob | None:
     if not rows:
         return None
     if len({tensor.dtype for tensor in rows}) > 1:
         raise LatentError("rows of several element types cannot be held together")
     array = np.concatenate([tensor.array for tensor in rows])
-    head = FrameHead(space=EMBEDS, weights=latents[0].weights, runtime="", positions=len(array))
+    head = FrameHead(space=EMBEDS, weights=weights, runtime="", positions=len(array))
     return sealer.seal(head, {"latent": Tensor(array, rows[0].dtype)})
 
 

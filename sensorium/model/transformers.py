@@ -106,7 +106,7 @@ class TransformersModel(HostedModel):
         recipe = outputs.get("recipe")
         if not isinstance(recipe, Latent):
             raise ModelError("the language model's worker told of nothing that it holds")
-        entries, rows = whole_recipe(recipe.load(), prompt.latents, self.sealer)
+        entries, rows = whole_recipe(recipe.load(), prompt.latents, self.sealer, end.weights)
         context = self.sealer.context(
             entries, rows, weights=end.weights, runtime=end.runtime, chunks=end.chunks, checkpoint=end.checkpoint
         )

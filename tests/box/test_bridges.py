@@ -30,12 +30,12 @@ def passages() -> list[Any]:
 @pytest.mark.parametrize("folder", BRIDGES, ids=lambda folder: folder.name)
 def test_a_bridge_recovers_what_its_card_promises_and_shuffled_rows_do_not(folder: Path) -> None:
     from sensorium.latent.training.measure import measure
-    from sensorium.latent.training.models import Receiving, Sending, loaded_identity
+    from sensorium.latent.training.models import Receiving, Sending, loaded_identities
 
     bridge, checkpoints = read_bridge(folder), sensorium.Project.find(BOX).checkpoints
     sender, receiver = bridge.spec.sender, bridge.spec.receiver
     places = {end.model: checkpoints.directory(f"{end.model}-transformers") for end in (sender, receiver)}
-    assert {end.model: loaded_identity(places[end.model]) for end in (sender, receiver)} == {
+    assert {end.model: loaded_identities(places[end.model]) for end in (sender, receiver)} == {
         end.model: end.weights for end in (sender, receiver)
     }
     told = measure(bridge, Sending(places[sender.model], sender.tap), Receiving(places[receiver.model]), passages())

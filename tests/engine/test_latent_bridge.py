@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pytest
 from ruamel.yaml import YAML
 
-from sensorium.errors import AuthorError, CallerError, OperatorError
-from sensorium.latent.bridge import BridgeSpec, read_bridge
-from sensorium.latent.bridge_job import TrainingJob, text_files, weights_identity
+from sensorium.errors import AuthorError, CallerError
+from sensorium.latent.bridge import BridgeSpec, measured_of, read_bridge
+from sensorium.latent.bridge_job import TrainingJob, text_files
 from sensorium.latent.bridge_weights import write_weights
 
 Arrays = dict[str, npt.NDArray[np.float32]]
@@ -177,22 +177,6 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
         read_bridge(folder)
 
 
-def test_the_identity_of_weights_changes_with_one_bit_and_not_with_the_order(tmp_path: Path) -> None:
-    one, two, other = tmp_path / "one", tmp_path / "two", tmp_path / "other"
-    for folder in (one, two, other):
-        folder.mkdir()
-    zeros, ones = np.zeros(3, np.float32), np.ones((2, 2), np.float32)
-    write_weights(one / "model.safetensors", {"a": zeros, "b": ones})
-    write_weights(two / "first.safetensors", {"b": ones})
-    write_weights(two / "second.safetensors", {"a": zeros})
-    write_weights(other / "model.safetensors", {"a": zeros, "b": ones + np.float32(0.001)})
-    assert weights_identity(one) == weights_identity(two) != weights_identity(other)
-    (two / "tokenizer.json").write_text("{}")
-    assert weights_identity(one) != weights_identity(two)
-    with pytest.raises(OperatorError, match="has no safetensors file"):
-        weights_identity(tmp_path)
-
-
 def test_a_training_is_kept_and_resumed_as_it_began(tmp_path: Path) -> None:
     ends: dict[str, Any] = {"sender": "a", "sender_folder": "a", "receiver": "b", "receiver_folder": "b"}
     job = TrainingJob(
@@ -226,7 +210,8 @@ def test_bridges_of_a_project_are_listed_and_shown(
     (project / "bridges").mkdir(parents=True)
     (project / "sensorium.yaml").write_text("sensorium: 1\nname: garden\n")
     folder = made(project / "bridges")
-    (folder / "card.json").write_text(json.dumps({"tasks": {"repeat": {"bridge": {"recovered": 0.614}}}}))
+    tasks = {"repeat": {"bridge": {"recovered": 0.614}}}
+    (folder / "card.json").write_text(json.dumps({"of": measured_of(read_bridge(folder).spec), "tasks": tasks}))
     monkeypatch.chdir(project)
     listed = json.loads(sensorium("bridge", "list", "--json").out)["bridges"]
     assert listed[0]["name"] == "reed-to-rose"
@@ -235,6 +220,25 @@ def test_bridges_of_a_project_are_listed_and_shown(
     assert "hidden[4], width 6" in sensorium("bridge", "show", str(folder)).out
     missing = sensorium("bridge", "show", "rose")
     assert (missing.code, "no bridge is called 'rose'; bridges: reed-to-rose" in missing.err) == (2, True)
+
+
+@pytest.mark.parametrize("end", ["bridge", "sender", "receiver"])
+def test_a_card_of_another_bridge_or_of_other_weights_counts_for_nothing(
+    sensorium: Callable[..., Any], tmp_path: Path, end: str
+) -> None:
+    folder = made(tmp_path)
+    of = measured_of(read_bridge(folder).spec) | {end: "0" * 64}
+    (folder / "card.json").write_text(json.dumps({"of": of, "tasks": {"repeat": {"bridge": {"recovered": 0.9}}}}))
+    assert read_bridge(folder).card == {}
+    assert "its card is of another bridge or of other weights" in sensorium("bridge", "show", folder).out
+
+
+def test_a_bridge_leads_from_each_element_type_of_its_sender_to_each_of_its_receiver(tmp_path: Path) -> None:
+    half, single, other = "1" * 64, "2" * 64, "3" * 64
+    bridge = read_bridge(made(tmp_path, **{"from": TOLD["from"] | {"weights": [half, single]}}))
+    (receiver,) = bridge.spec.receiver.weights
+    assert [bridge.leads(sender, receiver) for sender in (half, single, other)] == [True, True, False]
+    assert not bridge.leads(half, other)
 
 
 def test_a_training_without_texts_or_weights_is_refused_before_it_begins(

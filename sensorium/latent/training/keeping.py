@@ -20,7 +20,7 @@ from sensorium.latent.bridge import MAX_PARAMETERS
 from sensorium.latent.bridge_job import TrainingJob, TrainingProgress
 from sensorium.latent.bridge_weights import write_weights
 from sensorium.latent.training.map import BridgeMap
-from sensorium.latent.training.models import loaded_identity
+from sensorium.latent.training.models import loaded_identities
 
 __all__ = ["Keeper"]
 
@@ -48,6 +48,8 @@ class Keeper:
             kept = json.loads((self._folder / "progress.json").read_bytes())
             self.stage, self.step, self.positions = kept["stage"], kept["step"], kept["positions"]
             self.curve, self._began_cpu_minutes = kept["curve"], kept["cpu_minutes"]
+            if self.stage == "done" and self._began_cpu_minutes < job.minutes:
+                self.stage = "end-to-end"
 
     @property
     def cpu_minutes(self) -> float:
@@ -114,9 +116,9 @@ class Keeper:
             "sensorium": 1,
             "name": job.name,
             "about": self._about(),
-            "from": {"model": job.sender, "weights": self._identity(job.sender_folder), "tap": job.tap}
+            "from": {"model": job.sender, "weights": self._identities(job.sender_folder), "tap": job.tap}
             | {"width": len(arrays["mean"])},
-            "to": {"model": job.receiver, "weights": self._identity(job.receiver_folder)}
+            "to": {"model": job.receiver, "weights": self._identities(job.receiver_folder)}
             | {"width": len(arrays["scale"])},
             "stride": job.stride,
             "hidden": len(arrays["in.bias"]),
@@ -143,11 +145,11 @@ class Keeper:
         what = f"Input embeddings for {job.receiver} from what {job.sender} computed at {job.tap}"
         return f"{what}, {job.stride} positions in one." if job.stride > 1 else f"{what}."
 
-    def _identity(self, folder: str) -> str:
-        kept = self._folder / f"identity-{Path(folder).name}.txt"
+    def _identities(self, folder: str) -> list[str]:
+        kept = self._folder / f"identities-{Path(folder).name}.txt"
         if not kept.is_file():
-            kept.write_text(loaded_identity(folder))
-        return kept.read_text()
+            kept.write_text("\n".join(loaded_identities(folder)))
+        return kept.read_text().split()
 
 
 def _yaml() -> YAML:

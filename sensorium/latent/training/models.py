@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from sensorium.errors import CallerError
 from sensorium.latent.identity import Weight, identity
 
-__all__ = ["Receiving", "Sending", "layer_of", "loaded_identity"]
+__all__ = ["Receiving", "Sending", "layer_of", "loaded_identities"]
 
 _CONFIG: Any = AutoConfig  # what these classes load decides what they are
 _MODEL: Any = AutoModelForCausalLM
@@ -35,9 +35,13 @@ def layer_of(tap: str) -> int:
     return int(found[1])
 
 
-def loaded_identity(folder: str | Path) -> str:
-    """Identity of a checkpoint as a run loads it where its profile names no element type: in bfloat16."""
-    options = {"local_files_only": True, "use_safetensors": True, "dtype": torch.bfloat16}
+def loaded_identities(folder: str | Path) -> list[str]:
+    """Identities of a checkpoint as a run loads it: in bfloat16, which profiles have by default, and in float32."""
+    return [_loaded_identity(folder, dtype) for dtype in (torch.bfloat16, torch.float32)]
+
+
+def _loaded_identity(folder: str | Path, dtype: torch.dtype) -> str:
+    options = {"local_files_only": True, "use_safetensors": True, "dtype": dtype}
     model, tokenizer = _MODEL.from_pretrained(folder, **options), _TOKENIZER.from_pretrained(folder)
     weights = (
         Weight(name, str(one.dtype), tuple(one.shape), one.contiguous().flatten().view(torch.uint8).numpy().tobytes())
