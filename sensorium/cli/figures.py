@@ -70,8 +70,9 @@ def _notes(report: NodeReport) -> Iterator[str]:
         yield f"{report.error.kind}: {report.error.message}"
     if report.why:
         yield f"its stand-in answered: {report.why}" if report.status == "done" else report.why
-    for port, rung in report.rungs.items():
-        yield f"{port} crossed by the rung {rung}"
+    for port, wire in report.crossed.items():
+        size = f", {_bytes(wire.num_bytes)}" if wire.num_bytes else ""
+        yield f"{port} crossed by the rung {wire.rung}{size}" + (f": {wire.why}" if wire.why else "")
 
 
 def _line(row: _Row, widths: Sequence[int], style: str = "") -> Table:

@@ -14,7 +14,7 @@ from sensorium.parts import Value
 from sensorium.spec.nearest import meant
 from sensorium.spec.ports import PortType
 
-__all__ = ["ErrorReport", "NodeReport", "Result"]
+__all__ = ["Crossed", "ErrorReport", "NodeReport", "Result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,17 @@ class ErrorReport:
     message: str
     node: str
     """Path of the node where it came up; empty where it was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """How latents came into a node by a port; the last, where several did."""
+
+    rung: str
+    why: str = ""
+    """Why it was no better one; empty where none is."""
+    num_bytes: int = 0
+    """What crossed, of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +57,8 @@ class NodeReport:
     """Why it was skipped, or why its stand-in answered."""
     error: ErrorReport | None = None
     figures: Figures = field(default_factory=Figures)
-    rungs: Mapping[str, str] = field(default_factory=dict[str, str])
-    """By which rung latents came in, by port."""
+    crossed: Mapping[str, Crossed] = field(default_factory=dict[str, Crossed])
+    """How latents came in, by port."""
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `nodes` in JSON output."""
@@ -63,8 +74,11 @@ class NodeReport:
             "calls": self.figures.calls,
             "kept": self.figures.kept,
         }
-        if self.rungs:
-            told["rung"] = ", ".join(dict.fromkeys(self.rungs.values()))
+        if self.crossed:
+            told["crossed"] = {
+                port: {"rung": wire.rung, "bytes": wire.num_bytes} | ({"why": wire.why} if wire.why else {})
+                for port, wire in self.crossed.items()
+            }
         if self.why:
             told["why"] = self.why
         if self.error is not None:

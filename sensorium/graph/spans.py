@@ -76,9 +76,9 @@ class Spans:
             case NodeSkipped(node=node, why=why):
                 told = {"sensorium.node": node, **({"sensorium.why": why} if self._with_texts else {})}
                 self._around(node).add_event("skipped", told)
-            case WireCrossed(node=node, port=port, rung=rung, why=why):
+            case WireCrossed(node=node, port=port, rung=rung, why=why, num_bytes=num_bytes):
                 self._inner(node).set_attribute(f"sensorium.rung.{port}", rung)
-                self._inner(node).add_event("crossed", {"port": port, "rung": rung, "why": why})
+                self._inner(node).add_event("crossed", {"port": port, "rung": rung, "why": why, "bytes": num_bytes})
             case PromptSent(node=node, prompt=prompt):
                 self._prompts[node] = prompt
             case ModelAsked():

@@ -14,7 +14,7 @@ from sensorium.events import Event, NodeFailed, NodeFinished, NodeSkipped, PlanM
 from sensorium.graph.flow import Flow
 from sensorium.graph.options import RunOptions
 from sensorium.graph.outcome import NodeOutcome, NodeStatus
-from sensorium.graph.result import ErrorReport, NodeReport
+from sensorium.graph.result import Crossed, ErrorReport, NodeReport
 
 __all__ = ["Watch", "observers", "reports", "told"]
 
@@ -48,14 +48,14 @@ class Watch:
         self.within: dict[str, NodeReport] = {}
         self.plans: dict[str, str] = {}
         """What agents called, as the text of a graph file, by path of their node."""
-        self._rungs: dict[str, dict[str, str]] = {}
+        self._crossed: dict[str, dict[str, Crossed]] = {}
 
     def see(self, event: Event) -> None:
         """Takes one event. An observer that fails does not fail the run."""
         if isinstance(event, NodeFinished | NodeFailed | NodeSkipped) and _WITHIN.fullmatch(event.node):
-            self.within[event.node] = replace(_report_of(event), rungs=self.rungs(event.node))
+            self.within[event.node] = replace(_report_of(event), crossed=self.crossed(event.node))
         if isinstance(event, WireCrossed):
-            self.rungs(_ITEM.sub("", event.node))[event.port] = event.rung
+            self._count(event)
         if isinstance(event, PlanMade) and not event.faults:
             self.plans[event.node] = event.plan
         for observer in self._observers:
@@ -64,9 +64,14 @@ class Watch:
             except Exception:
                 _log.warning("whoever watches the run failed; the run goes on", exc_info=True)
 
-    def rungs(self, node: str) -> dict[str, str]:
-        """By which rung latents came into a node, by port."""
-        return self._rungs.setdefault(node, {})
+    def crossed(self, node: str) -> dict[str, Crossed]:
+        """How latents came into a node, by port."""
+        return self._crossed.setdefault(node, {})
+
+    def _count(self, event: WireCrossed) -> None:
+        crossed = self.crossed(_ITEM.sub("", event.node))
+        before = crossed[event.port].num_bytes if event.port in crossed else 0
+        crossed[event.port] = Crossed(event.rung, event.why, before + event.num_bytes)
 
 
 def _report_of(event: NodeFinished | NodeFailed | NodeSkipped) -> NodeReport:
@@ -105,7 +110,7 @@ def reports(flow: Flow, watch: Watch) -> Iterator[NodeReport]:
             outcome.why,
             told(own_error),
             outcome.figures,
-            watch.rungs(name),
+            watch.crossed(name),
         )
         yield from (report for path, report in watch.within.items() if path.startswith(f"{name}/"))
 

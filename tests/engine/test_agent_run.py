@@ -140,7 +140,9 @@ class Look:
     (crossed,) = [event for event in events if isinstance(event, WireCrossed)]
     assert (crossed.node, crossed.port, crossed.rung) == ("think", "seen", "text")
     assert crossed.why == "bridge: its reader takes text alone"
-    assert result.to_json()["nodes"][1]["rung"] == "text"
+    assert result.to_json()["nodes"][1]["crossed"] == {
+        "seen": {"rung": "text", "bytes": crossed.num_bytes, "why": crossed.why}
+    }
 
 
 class Slow(ScriptedModel):

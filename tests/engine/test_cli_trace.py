@@ -23,7 +23,7 @@ from sensorium.cli.figures import print_figures
 from sensorium.cli.prompts import ShownPrompts
 from sensorium.cli.watch import Watcher
 from sensorium.events import Figures, HistoryTrimmed, NodeProgress, PromptSent, RunId
-from sensorium.graph import ErrorReport, NodeReport, Result
+from sensorium.graph import Crossed, ErrorReport, NodeReport, Result
 from tests.conftest import STRANGER, Command
 
 RUN = ("run", "open-shop", "wish=a bakery", "slogans=so good", "--project", str(STRANGER))
@@ -229,7 +229,8 @@ def test_the_table_fits_names_and_notes_of_any_length_into_the_terminal(
     nodes = (
         NodeReport(name, "tool", "a-tool-with-a-name-that-is-long", "failed", 123.4, False, error=error,
                    figures=Figures(123_456_789, 999_600, 1000, 999)),
-        NodeReport("say", "agent", "assistant", "done", 0.004, False, "it was mute", rungs={"picture": "text"}),
+        NodeReport("say", "agent", "assistant", "done", 0.004, False, "it was mute", crossed={
+            "picture": Crossed("text"), "memory": Crossed("recipe", "kv: its sender died", 5200)}),
     )  # fmt: skip
     print_figures(Result(RunId("r1"), "demo", "failed", {}, {}, nodes, 123.5, error))
     lines = capsys.readouterr().err.splitlines()
@@ -238,6 +239,8 @@ def test_the_table_fits_names_and_notes_of_any_length_into_the_terminal(
     assert "1000 (999)  123 MB → 1.0 MB" in lines[1]
     assert "    its stand-in answered: it was mute" in [line.rstrip() for line in lines]
     assert "    picture crossed by the rung text" in [line.rstrip() for line in lines]
+    told = "    memory crossed by the rung recipe, 5.2 kB: kv: its sender died"
+    assert told in [line.rstrip() for line in lines]
 
 
 def _width(line: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ class Contexts:
         sizes = np.asarray([len(piece) for piece in pieces], dtype=np.int32)
         extra: dict[str, Tensor] = {}
         if space == KV:
-            tensor = reader.hold(pieces)
+            tensor = reader.keys_and_values(pieces)
         elif space == EMBEDS:
             tensor, extra = reader.rows(pieces), {"sizes": Tensor(sizes, "int32")}
         else:
@@ -256,7 +257,9 @@ class Contexts:
     def _tensor(self, frame: Frame, name: str) -> torch.Tensor:
         if name not in frame.tensors:
             raise LatentError(f"the frame of {frame.head.space} has no tensor {name!r}")
-        tensor: torch.Tensor = torch.as_tensor(np.array(frame.tensors[name]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of arrays that are read-only; nothing here writes in them
+            tensor: torch.Tensor = torch.as_tensor(frame.tensors[name])
         return tensor.view(torch.bfloat16) if frame.dtypes[name] == "bfloat16" else tensor
 
     def _key(self) -> bytes:

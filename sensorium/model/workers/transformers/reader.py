@@ -56,8 +56,8 @@ class Reader:
         self._go_on_from(pieces, same)
         return self._following()
 
-    def hold(self, pieces: Sequence[Piece]) -> torch.Tensor:
-        """What the model holds after pieces: keys and values, [layers, 2, heads, positions, width of a head].
+    def hold(self, pieces: Sequence[Piece]) -> None:
+        """Reads and thinks pieces, whatever comes next.
 
         Raises:
             LatentError: It is to think right behind keys and values.
@@ -66,8 +66,17 @@ class Reader:
         while 0 < same < len(pieces) and isinstance(pieces[same], Thought):
             same -= 1
         self._go_on_from(pieces, same)
-        keys_and_values = [torch.stack((layer.keys[0], layer.values[0])) for layer in self._cache.layers]
-        return torch.stack(keys_and_values)
+
+    def keys_and_values(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        """Those of pieces, [layers, 2, heads, positions, width of a head].
+
+        Raises:
+            LatentError: It is to think right behind keys and values.
+        """
+        self.hold(pieces)
+        layers = self._cache.layers
+        parts = [part for layer in layers for part in (layer.keys[0], layer.values[0])]
+        return torch.stack(parts).unflatten(0, (len(layers), 2))
 
     def rows(self, pieces: Sequence[Piece]) -> torch.Tensor:
         """The input embeddings of pieces none of which is `Loaded`, [positions, width]."""
