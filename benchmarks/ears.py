@@ -163,6 +163,16 @@ def measured(reader: Reader, recordings: list[Recording], said: dict[str, list[t
     return told
 
 
+def on_card(told: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a group as a bridge's card has them."""
+    names = {"text": "text", "whisper's text": "transcript", "rows": "bridge", "nearest tokens": "nearest"}
+    card: dict[str, Any] = {"recordings": told["recordings"], "questions": told["questions"]}
+    for name, figures in told["channels"].items():
+        value, low, high = figures["recovered"]
+        card[names.get(name, name)] = {"nll": figures["nats"], "recovered": value, "interval": [low, high]}
+    return card
+
+
 def nats_of(reader: Reader, asks: list[Ask], said: list[torch.Tensor]) -> npt.NDArray[np.float32]:
     """Nats a token of each answer, eight at a time."""
     parts = [reader.losses(asks[at : at + 8], said[at : at + 8]) for at in range(0, len(asks), 8)]
@@ -197,7 +207,7 @@ def main() -> None:
         print(f"{group}: {len(some)} recordings", flush=True)
         told[group] = measured(reader, some, channels(reader, bridge, some))
     if options.card:
-        card = {"of": measured_of(bridge.spec), "groups": told}
+        card = {"of": measured_of(bridge.spec), "tasks": {group: on_card(said) for group, said in told.items()}}
         (options.bridge / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     by_name = {name: told["made"]["channels"][name]["recovered"] for name in CHANNELS}
     figures = [Figure("recovered by rows, made sentences", by_name["rows"][0], 0.5, at_most=False)]

@@ -24,6 +24,7 @@ from report import Figure, report
 from sensorium.latent.kv import CODECS, KvTables, decode, encode
 from sensorium.latent.kv_files import read_tables
 from sensorium.latent.kv_shape import Floats
+from sensorium.project.folders import home_folder
 
 PASSAGES = 24
 LEAST, MOST = 140, 230
@@ -31,6 +32,7 @@ CHARACTERS = 900
 TASKS = ("copy", "next")
 SHARES = (0.7, 0.5, 0.3)
 GOALS = {"klt4": 99.5, "klt3": 95.0}
+STATE = home_folder() / "benchmarks" / "kv_codec.jsonl"
 TABLES = Path(__file__).parents[1] / "codecs"
 
 Row = dict[str, Any]
@@ -129,6 +131,7 @@ def timings(tables: KvTables, reader: Reader) -> Row:
 
 def main(checkpoint: str, state: Path, tables_folder: Path, count: int) -> None:
     tables = read_tables(tables_folder)
+    state.parent.mkdir(parents=True, exist_ok=True)
     reader = Reader(checkpoint)
     rows: list[Row] = [json.loads(line) for line in state.read_text().splitlines()] if state.exists() else []
     done = {(row["source"], row["channel"]) for row in rows}
@@ -168,7 +171,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="smollm2-135m-transformers")
     parser.add_argument("--tables", type=Path, help="the folder of the tables; codecs/CHECKPOINT where not given")
-    parser.add_argument("--state", type=Path, required=True, help="a file of lines that a run goes on from")
+    parser.add_argument("--state", type=Path, default=STATE, help="a file of lines that a run goes on from")
     parser.add_argument("--passages", type=int, default=PASSAGES)
     said = parser.parse_args()
     main(said.checkpoint, said.state, said.tables or TABLES / said.checkpoint, said.passages)

@@ -27,10 +27,12 @@ from sensorium.evaluation.wire_tasks import passages
 from sensorium.evaluation.wire_ways import ways
 from sensorium.latent.cards import Card
 from sensorium.project import Project
+from sensorium.project.folders import home_folder
 
 MODELS = ("smollm2-135m-transformers", "gemma-3-270m-transformers", "qwen2.5-coder-0.5b-transformers")
 ROUNDS = (3, 6, 9, 12, 18, 24, 30)
 LOSSLESS = ("recipe", "embeds", "kv")
+STATE = home_folder() / "benchmarks" / "latent_curve"
 PLOT = Path(__file__).parent.parent / "docs" / "latent-curve.png"
 
 
@@ -90,6 +92,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=12)
     parser.add_argument("--minutes", type=float, default=240)
-    parser.add_argument("--state", type=Path, default=Path("/tmp/sensorium-latent-curve"))
+    parser.add_argument("--state", type=Path, default=STATE, help="a folder that a run goes on from")
     given = parser.parse_args()
     main(given.samples, given.minutes, given.state)

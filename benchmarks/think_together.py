@@ -1,9 +1,10 @@
 """What two agents come to that each know a half, by thoughts and by text: `python benchmarks/think_together.py`.
 
 Each task gives one fact to the first agent of the graph `think-together` and one to the second, and asks what only both
-together tell. The graph runs four ways, on one model:
+together tell. The graph runs five ways, on one model:
 
     16 thoughts     the box's graph: keys and values cross, 16 thoughts of each agent among them
+    4 thoughts      the same with fewer
     no thoughts     the same without thoughts: what was read crosses as keys and values
     text            what was read crosses as text
     written         each agent writes down what it thinks, and the text crosses: how agents usually work together
@@ -34,7 +35,13 @@ from sensorium.spec.projectfile import ModelSetting
 from sensorium.testing import Scratch
 
 TASKS = [line.split("\t") for line in Path(__file__).with_suffix(".tsv").read_text().splitlines()[1:]]
-WAYS = {"16 thoughts": (16, "kv"), "no thoughts": (0, "kv"), "text": (0, "text"), "written": (0, "")}
+WAYS = {
+    "16 thoughts": (16, "kv"),
+    "4 thoughts": (4, "kv"),
+    "no thoughts": (0, "kv"),
+    "text": (0, "text"),
+    "written": (0, ""),
+}
 _THINK = "Think about what this means together with all that was said before."
 _CONCLUDE = "You know all that was said above. Answer the question from it, in one short sentence."
 

@@ -15,6 +15,7 @@ import argparse
 import itertools
 import json
 import random
+import tempfile
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,11 +24,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 import torch
 from ears_data import FRAMES_A_SECOND, Utterance, read_shards
 from ears_model import GATE, Ears, marks
 from ears_reader import ASK_IN_TRAINING, QUESTIONS_IN_TRAINING, Ask, Reader, kinds_of, question_of, transcript_of
 from ears_sentences import spoken_words
+from ears_speech import RATE_HZ, Hibari
 from ruamel.yaml import YAML
 from torch import Tensor
 from torch.nn import functional
@@ -36,7 +39,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import sensorium
 from sensorium.latent.bridge import read_bridge
 from sensorium.latent.bridge_gate import laid_out, token_ends
-from sensorium.latent.bridge_weights import weights_digest, write_weights
+from sensorium.latent.bridge_weights import write_weights
 from sensorium.latent.training.models import loaded_identities
 
 __all__ = ["Heard", "State", "heard", "token_spans"]
@@ -314,17 +317,24 @@ def moments(said: list[Utterance]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(states.mean(0)), torch.from_numpy(states.std(0) + 1e-3)
 
 
+def encoder_identity() -> str:
+    """What `transcribe` names as the weights of its states."""
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "sound.wav"
+        soundfile.write(sound, Hibari().say("The light was kept by her.", 1.0, 1.0).samples, RATE_HZ)
+        return sensorium.load("transcribe").run(audio=sound)["states"].weights
+
+
 def write_bridge(state: State, folder: Path, receiver: Path, hours: float) -> None:
     """The bridge's folder, as `sensorium.latent.bridge` reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = state.ears.arrays()
-    whisper = sensorium.Project.find().checkpoints.directory("whisper-tiny-en")
     declared = {
         "sensorium": 1,
         "name": folder.name,
         "about": ABOUT,
         "from": {
-            "model": "whisper-tiny-en", "weights": weights_digest(whisper / "model.bin"), "tap": "encoder",
+            "model": "whisper-tiny-en", "weights": encoder_identity(), "tap": "encoder",
             "width": len(state.ears.mean),
         },
         "to": {"model": "smollm2-135m", "weights": loaded_identities(receiver), "width": len(state.ears.scale)},

@@ -161,6 +161,8 @@ class Wires:
             computed = sealer.unsealed(await self._given(latent, bridge_tap(bridge)))
         states = read_states(latent, media.as_floats(computed.load(), computed.dtype))
         rows = await asyncio.to_thread(bridge.cross, states)
+        if not len(rows):
+            raise LatentError(f"bridge {name} heard no token in {len(states)} states")
         return sealer.rows(rows, weights=self.reader.weights, made_by=name)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from sensorium.checkpoint import Checkpoints
@@ -13,14 +16,16 @@ from sensorium.errors import ModelError, OperatorError
 from sensorium.events import Event, WireCrossed
 from sensorium.graph import RunOptions
 from sensorium.host import WorkerHost
+from sensorium.latent.bridge import Bridge, BridgeSpec, measured_of, read_bridge
+from sensorium.latent.bridge_weights import write_weights
 from sensorium.latent.cards import Card, Controls, Interval
 from sensorium.latent.frame import FrameHead, Tensor, open_frame, seal
-from sensorium.latent.recipe import num_positions
+from sensorium.latent.recipe import head_positions, num_positions
 from sensorium.latent.sealing import Sealer
 from sensorium.model import TransformersModel, open_model
 from sensorium.parts import Latent
 from sensorium.project import Project
-from sensorium.project.folders import home_folder
+from sensorium.project.folders import box_folder, home_folder
 from sensorium.spec.projectfile import ModelSetting
 from sensorium.testing import Scratch
 
@@ -278,3 +283,52 @@ async def test_a_model_that_takes_text_alone_is_told_the_text(scratch: Scratch) 
     assert DOCUMENT in scripted.asked[0].messages[-1].content
     (crossed,) = (event for event in events if isinstance(event, WireCrossed))
     assert (crossed.rung, crossed.why) == ("text", "kv, recipe, embeds: its reader takes text alone")
+
+
+def silent(folder: Path, weights: str) -> Bridge:
+    """A bridge from a model to itself that has a card and never hears a token."""
+    folder = folder / "silent"
+    folder.mkdir(exist_ok=True)
+    end = {"model": "smollm2-135m", "weights": weights, "width": 576}
+    told: dict[str, Any] = {
+        "sensorium": 1,
+        "name": "silent",
+        "about": "Hears nothing.",
+        "from": {**end, "tap": "hidden[4]"},
+        "to": end,
+        "gate": {"context": 1, "hidden": 1, "slots": 1, "reach": 0, "likely": 0.5, "apart": 1},
+        "hidden": 1,
+        "skip": False,
+        "licences": ["CC0-1.0"],
+        "training": {
+            "texts": ["none"], "positions": 0, "steps": 0, "cpu_minutes": 0, "seed": 0, "stages": ["none"],
+        },
+    }  # fmt: skip
+    shapes = BridgeSpec.model_validate({**told, "parameters": 1, "sha256": "0" * 64}).shapes
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    arrays |= {"deviation": np.ones(576, np.float32), "gate.out.bias": np.full(2, -20, np.float32)}
+    told["parameters"] = sum(array.size for array in arrays.values())
+    told["sha256"] = write_weights(folder / "weights.safetensors", arrays)
+    (folder / "bridge.yaml").write_text(json.dumps(told))
+    of = measured_of(read_bridge(folder).spec)
+    (folder / "card.json").write_text(json.dumps({"of": of, "tasks": {"repeat": {"bridge": {"interval": [0.9, 1]}}}}))
+    return read_bridge(folder)
+
+
+async def test_a_bridge_that_hears_nothing_leaves_the_wire_to_the_text(scratch: Scratch, tmp_path: Path) -> None:
+    model = scratch.models["central"]
+    assert isinstance(model, TransformersModel)
+    scratch.bridges = (silent(tmp_path, (await model.end()).weights),)
+    told, crossed, _ = await run(scratch, "{rungs: [bridge, text]}")
+    assert [event.rung for event in crossed] == ["text", "text"]
+    assert "bridge: bridge silent heard no token in" in crossed[0].why
+    assert "Aldous Finch" in told["who"]
+
+
+async def test_a_soft_prompt_crosses_in_half_the_positions(scratch: Scratch) -> None:
+    scratch.bridges = (read_bridge(box_folder() / "bridges" / "smollm2-135m-in-half"),)
+    _, crossed, memory = await run(scratch, "{rungs: [bridge, text], at_least: 0.5}")
+    assert [event.rung for event in crossed] == ["bridge", "bridge"]
+    rows = -(-(num_positions(memory.load()) - head_positions(memory.load())) // 2)
+    assert 4 * 576 * rows < crossed[0].num_bytes < 4 * 576 * rows + 1024
+    assert "kv, recipe, embeds: the wire allows bridge, text" in crossed[0].why

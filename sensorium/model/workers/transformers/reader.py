@@ -76,7 +76,8 @@ class Reader:
         self.hold(pieces)
         layers = self._cache.layers
         parts = [part for layer in layers for part in (layer.keys[0], layer.values[0])]
-        return torch.stack(parts).unflatten(0, (len(layers), 2))
+        stacked = torch.stack(parts)
+        return stacked.view(len(layers), 2, *stacked.shape[1:])
 
     def rows(self, pieces: Sequence[Piece]) -> torch.Tensor:
         """The input embeddings of pieces none of which is `Loaded`, [positions, width]."""
