@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +25,11 @@ from kv_codec import TABLES
 from kv_task import HEAD, Passage, Reader, passage_of
 from numpy.typing import NDArray
 from prose import Prose, prose
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sensorium.latent.kv_files import write_tables
 from sensorium.latent.kv_learning import learned_tables
 from sensorium.latent.kv_shape import Array, KvShape, unrotated
-from sensorium.model.workers.transformers.contexts import Contexts
+from sensorium.latent.training.models import loaded_identities
 from sensorium.project import Project
 
 LEARNED_FROM = (
@@ -138,21 +136,13 @@ def cost(state: State) -> NDArray[np.float64]:
     return both
 
 
-def identity(checkpoint: str) -> str:
-    """Digest of the weights as a worker loads them, and of the tokenizer."""
-    folder = Project(None).checkpoints.directory(checkpoint)
-    loader: Any = AutoTokenizer
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
-    return Contexts(model, loader.from_pretrained(folder), "cpu").weights
-
-
 def card(checkpoint: str, path: Path, positions: int, shape: KvShape) -> dict[str, object]:
     """What stands beside the tables."""
     return {
         "sensorium": 1,
         "name": checkpoint,
         "about": "KV tables for the codecs klt4 to klt0.5, made by benchmarks/kv_tables.py",
-        "weights": identity(checkpoint),
+        "weights": loaded_identities(Project(None).checkpoints.directory(checkpoint)),
         "shape": {"layers": shape.layers, "heads": shape.heads, "dim": shape.dim},
         "learned_from": {"docstrings_of": list(LEARNED_FROM), "texts": TEXTS, "positions": positions},
         "tables": {

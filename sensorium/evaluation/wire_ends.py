@@ -13,15 +13,12 @@ from sensorium.errors import CallerError, OperatorError
 from sensorium.evaluation.wire_pair import Pair, Party
 from sensorium.host import WorkerHost
 from sensorium.latent.bridge import Bridge
-from sensorium.latent.kv import KvTables
-from sensorium.latent.kv_files import read_tables
 from sensorium.latent.sealing import Sealer
 from sensorium.latent.spaces import End
 from sensorium.model.hosted import Placement, bind
 from sensorium.model.template import ChatTemplate
 from sensorium.model.transformers import TransformersModel
 from sensorium.project import Project
-from sensorium.project.folders import box_folder
 from sensorium.project.served import model_device
 from sensorium.spec.nearest import meant
 from sensorium.spec.plain import is_mapping
@@ -75,7 +72,7 @@ async def opened(project: Project, settings: Sequence[ModelSetting]) -> AsyncGen
                 parties[key] = parties.get(key) or await _party(project, setting, host, sealer)
             sender, receiver = (parties[setting.model_dump_json()] for setting in settings)
             bridges = tuple(_leading(project.bridges, sender.end, receiver.end))
-            yield Pair(sender, receiver, sealer, bridges, _tables(sender.end))
+            yield Pair(sender, receiver, sealer, bridges, project.kv_tables(sender.end.weights))
         finally:
             await host.stop()
             await host.close()
@@ -85,14 +82,6 @@ def _leading(bridges: Sequence[Bridge], sender: End, receiver: End) -> Iterator[
     for bridge in bridges:
         if bridge.leads(sender.weights, receiver.weights) and bridge.spec.sender.tap.startswith("hidden["):
             yield bridge
-
-
-def _tables(end: End) -> KvTables | None:
-    """The tables of the box that are of a model's very weights."""
-    for card in sorted(box_folder().glob("codecs/*/card.json")):
-        if json.loads(card.read_text(encoding="utf-8")).get("weights") == end.weights:
-            return read_tables(card.parent)
-    return None
 
 
 async def _party(project: Project, setting: ModelSetting, host: WorkerHost, sealer: Sealer) -> Party:

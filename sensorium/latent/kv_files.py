@@ -45,7 +45,8 @@ class _File(msgspec.Struct):
 
 
 class _Card(msgspec.Struct):
-    weights: str
+    weights: list[str]
+    """Identities of one model, once for each element type that it is loaded in."""
     tables: _File
 
 
@@ -59,10 +60,10 @@ def find_tables(folders: Iterable[Path], weights: str) -> KvTables | None:
         path = folder / CARD
         try:
             card = msgspec.json.decode(path.read_bytes(), type=_Card)
-            found = hashlib.sha256((folder / TABLES).read_bytes()).hexdigest() if card.weights == weights else ""
+            found = hashlib.sha256((folder / TABLES).read_bytes()).hexdigest() if weights in card.weights else ""
         except (OSError, msgspec.DecodeError) as error:
             raise AuthorError(f"{path} tells of no KV tables ({error}); benchmarks/kv_tables.py makes them") from error
-        if card.weights == weights:
+        if weights in card.weights:
             if found != card.tables.sha256:
                 raise AuthorError(f"{folder / TABLES} has the sha256 {found}, and its card {card.tables.sha256}")
             return read_tables(folder)
