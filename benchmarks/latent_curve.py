@@ -25,7 +25,7 @@ from sensorium.evaluation.wire_plot import draw
 from sensorium.evaluation.wire_report import cards_json, cards_markdown
 from sensorium.evaluation.wire_tasks import passages
 from sensorium.evaluation.wire_ways import ways
-from sensorium.latent.cards import Card
+from sensorium.latent.cards import Card, CardShelf
 from sensorium.project import Project
 from sensorium.project.folders import home_folder
 
@@ -73,7 +73,7 @@ def figures(cards: Sequence[Card]) -> list[Figure]:
     ]
 
 
-def main(samples: int, minutes: float, state: Path) -> None:
+def main(samples: int, minutes: float, state: Path, shelf: Path | None) -> None:
     until_s = time.monotonic() + 60 * minutes
     state.mkdir(parents=True, exist_ok=True)
     cards: dict[str, list[Card]] = {}
@@ -85,6 +85,9 @@ def main(samples: int, minutes: float, state: Path) -> None:
             print(cards_markdown(cards[model]), flush=True)
     every = [card for those in cards.values() for card in those]
     draw(every, PLOT)
+    if shelf is not None:
+        for card in every:
+            CardShelf([shelf]).write(card)
     report("latent_curve", figures(every), folder=RESULTS, cards=cards_json(every))
 
 
@@ -93,5 +96,6 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=12)
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--state", type=Path, default=STATE, help="a folder that a run goes on from")
+    parser.add_argument("--cards", type=Path, help="a folder that the cards are written into")
     given = parser.parse_args()
-    main(given.samples, given.minutes, given.state)
+    main(given.samples, given.minutes, given.state, given.cards)
