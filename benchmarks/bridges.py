@@ -12,11 +12,13 @@ import re
 from pathlib import Path
 from pydoc_data.topics import topics
 
+import msgspec
 import sklearn
 import torch
 
 import sensorium
 from sensorium.latent.bridge import Bridge, measured_of, read_bridge
+from sensorium.latent.bridge_card import read_card
 from sensorium.latent.training.measure import CHANNELS, Passage, measure
 from sensorium.latent.training.models import Receiving, Sending, loaded_identities
 
@@ -43,8 +45,9 @@ def main() -> None:
         show(bridge.spec.name, tasks)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
         if asked.card:
-            card = {"of": measured_of(bridge.spec), "tasks": tasks}
+            card = {"of": msgspec.to_builtins(measured_of(bridge.spec)), "tasks": tasks}
             (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+            read_card(folder / "card.json")
 
 
 def measured(bridge: Bridge, chosen: list[Passage]) -> dict[str, object]:

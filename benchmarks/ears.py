@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -37,6 +38,7 @@ import sensorium
 from sensorium.errors import LanguageError
 from sensorium.graph import Graph
 from sensorium.latent.bridge import Bridge, measured_of, read_bridge
+from sensorium.latent.bridge_card import read_card
 
 CHANNELS = ("text", "whisper's text", "rows", "nearest tokens", "shuffled", "noise", "none")
 CLIPS = Path("/usr/share/pocketsphinx/test/data")
@@ -207,8 +209,12 @@ def main() -> None:
         print(f"{group}: {len(some)} recordings", flush=True)
         told[group] = measured(reader, some, channels(reader, bridge, some))
     if options.card:
-        card = {"of": measured_of(bridge.spec), "tasks": {group: on_card(said) for group, said in told.items()}}
+        card = {
+            "of": msgspec.to_builtins(measured_of(bridge.spec)),
+            "tasks": {group: on_card(said) for group, said in told.items()},
+        }
         (options.bridge / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+        read_card(options.bridge / "card.json")
     by_name = {name: told["made"]["channels"][name]["recovered"] for name in CHANNELS}
     figures = [Figure("recovered by rows, made sentences", by_name["rows"][0], 0.5, at_most=False)]
     figures += [Figure(f"recovered by {name}", by_name[name][0], 0.0) for name in ("shuffled", "noise")]

@@ -3,8 +3,8 @@
 Each task gives one fact to the first agent of the graph `think-together` and one to the second, and asks what only both
 together tell. The graph runs five ways, on one model:
 
-    16 thoughts     the box's graph: keys and values cross, 16 thoughts of each agent among them
-    4 thoughts      the same with fewer
+    4 thoughts      the box's graph: keys and values cross, 4 thoughts of each agent among them
+    16 thoughts     the same with more
     no thoughts     the same without thoughts: what was read crosses as keys and values
     text            what was read crosses as text
     written         each agent writes down what it thinks, and the text crosses: how agents usually work together
@@ -163,7 +163,7 @@ def main() -> None:
         [
             Figure(
                 "right by thoughts over right by text",
-                ways["16 thoughts"].num_right / max(ways["text"].num_right, 1),
+                ways["4 thoughts"].num_right / max(ways["text"].num_right, 1),
                 1.0,
                 at_most=False,
             )

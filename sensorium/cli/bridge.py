@@ -30,7 +30,7 @@ app = typer.Typer(no_args_is_help=True, help="Bridges: maps from one model's sta
 @app.command("list")
 def list_(json: Json = False, project: ProjectFolder = None) -> None:
     """List bridges: from which model to which, how large, and what was measured."""
-    bridges = _bridges(sensorium.Project.find(project))
+    bridges = sensorium.Project.find(project).bridges
     if json:
         print_json({"bridges": [_told(bridge) for bridge in bridges]})
         return
@@ -54,7 +54,7 @@ def show(
     """Show a bridge: what it reads and gives, how it was trained, and its card. Its weights are checked."""
     from sensorium.latent.bridge import read_bridge
 
-    named = {bridge.spec.name: bridge for bridge in _bridges(sensorium.Project.find(project))}
+    named = {bridge.spec.name: bridge for bridge in sensorium.Project.find(project).bridges}
     if name not in named and not Path(name).is_dir():
         known = ", ".join(named) or "none"
         raise CallerError(f"no bridge is called {name!r}; bridges: {known}")
@@ -169,24 +169,17 @@ def _licences(door: sensorium.Project, *names: str) -> list[str]:
     return sorted({door.checkpoints.manifest(name).licence for name in names} | {"Apache-2.0"})
 
 
-def _bridges(door: sensorium.Project) -> list[Bridge]:
-    from sensorium.latent.bridge import read_bridge
-
-    folders = [folder / "bridges" for folder in dict.fromkeys([door.folder, door.box]) if folder is not None]
-    found = [path.parent for folder in folders for path in sorted(folder.glob("*/bridge.yaml"))]
-    return [read_bridge(folder) for folder in found]
-
-
 def _end(end: Sender | Receiver) -> str:
     return f"{end.model} ({', '.join(weights[:12] for weights in end.weights)})"
 
 
 def _told(bridge: Bridge) -> dict[str, Any]:
-    return {**bridge.spec.model_dump(mode="json", by_alias=True), "card": dict(bridge.card)}
+    card = {} if bridge.card is None else bridge.card.to_json()
+    return {**bridge.spec.model_dump(mode="json", by_alias=True), "card": card}
 
 
 def _recovered(bridge: Bridge) -> str:
-    if not bridge.card and (bridge.folder / "card.json").is_file():
-        return "not measured: its card is of another bridge or of other weights"
-    tasks = bridge.card.get("tasks", {})
-    return ", ".join(f"{task} {said['bridge']['recovered']:.0%}" for task, said in tasks.items()) or "not measured"
+    if bridge.card is not None:
+        return ", ".join(f"{task} {share:.0%}" for task, share in bridge.card.recovered.items())
+    stale = (bridge.folder / "card.json").is_file()
+    return "not measured: its card is of another bridge or of other weights" if stale else "not measured"

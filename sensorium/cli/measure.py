@@ -11,6 +11,7 @@ import typer
 
 from sensorium.cli.options import Json, Offline, ProfileName, ProjectFolder
 from sensorium.cli.streams import say
+from sensorium.errors import CallerError
 
 if TYPE_CHECKING:
     from sensorium.evaluation.wires import Measured
@@ -68,6 +69,8 @@ def measure(
     if plot is not None:
         require_drawable(plot)
     named = tuple(filter(None, (rung.strip() for rung in rungs.split(","))))
+    if rungs and not named:
+        raise CallerError(f"--rungs {rungs!r} names none; name some, such as kv,recipe, or leave it out for all")
     wanted = Measuring(graph or "", models, dtype.value, named, samples, out)
     door = Project.find(project, profile=profile, offline=offline)
 

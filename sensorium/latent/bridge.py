@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from sensorium.errors import AuthorError, CallerError, Fault
+from sensorium.latent.bridge_card import BridgeCard, MeasuredOf, read_card
 from sensorium.latent.bridge_gate import GateSpec, gate_shapes, gated, gelu
 from sensorium.latent.bridge_weights import read_weights, weights_digest
 from sensorium.spec.declared import CheckpointName, Declared
@@ -152,8 +153,8 @@ class Bridge:
 
     folder: Path
     spec: BridgeSpec
-    card: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What `card.json` says; empty where nothing was measured, or another bridge, or between other ends."""
+    card: BridgeCard | None = None
+    """What `card.json` says; None where nothing was measured, or another bridge, or between other ends."""
 
     def leads(self, sender: str, receiver: str) -> bool:
         """Whether it reads what the one computes, and gives what the other reads, both known by their identities."""
@@ -240,14 +241,10 @@ def read_bridge(folder: str | Path) -> Bridge:
         faults.append(Fault(str(folder), 0, 0, "the bridge has no weights.safetensors", "add its weights"))
     if faults:
         raise AuthorError(faults)
-    return Bridge(folder, spec, _card(folder / "card.json", spec))
+    card = read_card(folder / "card.json")
+    return Bridge(folder, spec, card if card is not None and card.of == measured_of(spec) else None)
 
 
-def measured_of(spec: BridgeSpec) -> dict[str, Any]:
-    """What a bridge's card is of, as it stands under `of`: the bridge's weights, and those at both ends."""
-    return {"bridge": spec.sha256, "sender": spec.sender.weights, "receiver": spec.receiver.weights}
-
-
-def _card(path: Path, spec: BridgeSpec) -> Mapping[str, Any]:
-    card = dict[str, Any](load_file(path).data) if path.is_file() else {}
-    return card if card.get("of") == measured_of(spec) else {}
+def measured_of(spec: BridgeSpec) -> MeasuredOf:
+    """What a card of a bridge is of."""
+    return MeasuredOf(spec.sha256, spec.sender.weights, spec.receiver.weights)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import numpy.typing as npt
 
@@ -62,15 +62,9 @@ def _bridge_way(bridge: Bridge, latent: Latent, reader: End, shelf: CardShelf) -
     spec = bridge.spec
     rows = -(-latent.shape[0] // spec.stride)
     card = shelf.find(latent.weights, reader.weights, "bridge", spec.name)
-    recovered = _shown(bridge) if card is None else card.recovered.low
+    shown = None if bridge.card is None else bridge.card.least
+    recovered = shown if card is None else card.recovered.low
     return Lossy("bridge", 4 * rows * spec.receiver.width, recovered, spec.name)
-
-
-def _shown(bridge: Bridge) -> float | None:
-    """Lower end of the interval of what a bridge recovers, in the task where that is least; None without a card."""
-    tasks = cast("Mapping[str, Mapping[str, Mapping[str, Any]]]", bridge.card.get("tasks", {}))
-    lows = [float(channels["bridge"]["interval"][0]) for channels in tasks.values() if "bridge" in channels]
-    return min(lows, default=None)
 
 
 def _leads(bridge: Bridge, latent: Latent, reader: End) -> bool:

@@ -208,7 +208,7 @@ class Project:
 
     @property
     def bridges(self) -> tuple[Bridge, ...]:
-        """Maps from what one model computes to what another reads, those of the box and of the project.
+        """Maps from what one model computes to what another reads; the project's stand for the box's of the same name.
 
         Raises:
             AuthorError: One of them has faults.
@@ -217,7 +217,8 @@ class Project:
 
     @cached_property
     def _bridges(self) -> tuple[Bridge, ...]:
-        return tuple(read_bridge(folder) for home in self._homes for folder in members(home, "bridges", "bridge.yaml"))
+        folders = {folder.name: folder for home in self._homes for folder in members(home, "bridges", "bridge.yaml")}
+        return tuple(read_bridge(folder) for folder in folders.values())
 
     @property
     def _homes(self) -> list[Path]:

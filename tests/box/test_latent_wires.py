@@ -310,8 +310,10 @@ def silent(folder: Path, weights: str) -> Bridge:
     told["parameters"] = sum(array.size for array in arrays.values())
     told["sha256"] = write_weights(folder / "weights.safetensors", arrays)
     (folder / "bridge.yaml").write_text(json.dumps(told))
-    of = measured_of(read_bridge(folder).spec)
-    (folder / "card.json").write_text(json.dumps({"of": of, "tasks": {"repeat": {"bridge": {"interval": [0.9, 1]}}}}))
+    share = {"nll": 1, "interval": [0.9, 1]}
+    task = dict.fromkeys(("bridge", "text", "none", "nearest", "shuffled", "noise"), share)
+    of = msgspec.to_builtins(measured_of(read_bridge(folder).spec))
+    (folder / "card.json").write_text(json.dumps({"of": of, "tasks": {"repeat": task}}))
     return read_bridge(folder)
 
 

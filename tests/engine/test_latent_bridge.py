@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -203,6 +204,34 @@ def test_a_training_is_kept_and_resumed_as_it_began(tmp_path: Path) -> None:
         text_files(tmp_path / "state")
 
 
+def card_of(folder: Path, **of: Any) -> str:
+    """A card of a bridge; `of` has it be of something else."""
+    share = {"nll": 1.0, "recovered": 0.614, "interval": [0.5, 0.7]}
+    channels = ("bridge", "text", "none", "nearest", "shuffled", "noise")
+    told = msgspec.to_builtins(measured_of(read_bridge(folder).spec)) | of
+    return json.dumps({"of": told, "tasks": {"repeat": dict.fromkeys(channels, share)}})
+
+
+@pytest.mark.parametrize("card", ["", "[1]", '{"of": 3}', "\udcff", '{"of": {}, "tasks": {}}'])
+def test_a_card_that_is_none_is_a_fault_of_its_file(tmp_path: Path, card: str) -> None:
+    folder = made(tmp_path)
+    (folder / "card.json").write_bytes(card.encode(errors="surrogateescape"))
+    with pytest.raises(AuthorError, match=r"card\.json: it is no card of a bridge"):
+        read_bridge(folder)
+
+
+def test_a_bridge_of_the_project_stands_for_the_box_s_of_the_same_name(
+    sensorium: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bridges").mkdir()
+    (tmp_path / "sensorium.yaml").write_text("sensorium: 1\nname: garden\n")
+    name = "qwen2.5-coder-0.5b-to-smollm2-135m"
+    made(tmp_path / "bridges", name=name).rename(tmp_path / "bridges" / name)
+    monkeypatch.chdir(tmp_path)
+    listed = json.loads(sensorium("bridge", "list", "--json").out)["bridges"]
+    assert [bridge["about"] for bridge in listed if bridge["name"] == name] == ["From reed to rose."]
+
+
 def test_bridges_of_a_project_are_listed_and_shown(
     sensorium: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,16 +239,15 @@ def test_bridges_of_a_project_are_listed_and_shown(
     (project / "bridges").mkdir(parents=True)
     (project / "sensorium.yaml").write_text("sensorium: 1\nname: garden\n")
     folder = made(project / "bridges")
-    tasks = {"repeat": {"bridge": {"recovered": 0.614}}}
-    (folder / "card.json").write_text(json.dumps({"of": measured_of(read_bridge(folder).spec), "tasks": tasks}))
+    (folder / "card.json").write_text(card_of(folder))
     monkeypatch.chdir(project)
     listed = json.loads(sensorium("bridge", "list", "--json").out)["bridges"]
-    assert listed[0]["name"] == "reed-to-rose"
+    assert [bridge["name"] for bridge in listed][-1] == "reed-to-rose"
     assert "repeat 61%" in sensorium("bridge", "list").out
     assert json.loads(sensorium("bridge", "show", "reed-to-rose", "--json").out)["card"]["tasks"]
     assert "hidden[4], width 6" in sensorium("bridge", "show", str(folder)).out
     missing = sensorium("bridge", "show", "rose")
-    assert (missing.code, "no bridge is called 'rose'; bridges: reed-to-rose" in missing.err) == (2, True)
+    assert (missing.code, "no bridge is called 'rose'; bridges: " in missing.err) == (2, True)
 
 
 @pytest.mark.parametrize("end", ["bridge", "sender", "receiver"])
@@ -227,9 +255,9 @@ def test_a_card_of_another_bridge_or_of_other_weights_counts_for_nothing(
     sensorium: Callable[..., Any], tmp_path: Path, end: str
 ) -> None:
     folder = made(tmp_path)
-    of = measured_of(read_bridge(folder).spec) | {end: "0" * 64}
-    (folder / "card.json").write_text(json.dumps({"of": of, "tasks": {"repeat": {"bridge": {"recovered": 0.9}}}}))
-    assert read_bridge(folder).card == {}
+    other = "0" * 64
+    (folder / "card.json").write_text(card_of(folder, **{end: other if end == "bridge" else [other]}))
+    assert read_bridge(folder).card is None
     assert "its card is of another bridge or of other weights" in sensorium("bridge", "show", folder).out
 
 
