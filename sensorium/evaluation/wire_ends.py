@@ -88,7 +88,8 @@ async def _party(project: Project, setting: ModelSetting, host: WorkerHost, seal
     name = setting.checkpoint
     assert name is not None, "a model that is measured has a checkpoint"
     directory = project.checkpoints.directory(name)
-    place = Placement(directory, project.checkpoints.digest(name), host, model_device(setting), call_s=1800.0)
+    digest, device = project.checkpoints.digest(name), model_device(setting)
+    place = Placement(directory, digest, host, device, keep_warm_s=0, call_s=1800.0)
     binding = bind("transformers", "transformers", setting, place)
     model = TransformersModel(binding, _template(directory), host, sealer)
     return Party(name, model, await model.end())
