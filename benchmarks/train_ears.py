@@ -54,6 +54,7 @@ ABOUT = (
     "Lets a language model hear English speech without a transcript: states of Whisper's encoder, a gate that finds "
     "the words in them, and one row for each piece of a word."
 )
+WARM_STEPS = 15
 CLOSE = 2
 """Frames by which a token's end may be missed and still counts as found."""
 
@@ -253,15 +254,17 @@ def train_through(state: State, reader: Reader, lessons: list[Heard], held: list
     """
     ears = state.ears
     parameters = [tensor for name, tensor in ears.named_parameters() if not name.startswith("gate")]
-    rate = 3e-4
+    rate = 1e-3
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
     rng = random.Random(state.done["steps"])
     progress = Progress(reader, held)
     state.save(text=round(progress.text, 4), none=round(progress.none, 4), **progress.figures(ears))
-    while (spent := state.share(minutes)) < 1:
+    for step in itertools.count(1):
+        if (spent := state.share(minutes)) >= 1:
+            break
         for group in optimiser.param_groups:
-            group["lr"] = rate * max(0.05, 1 - spent)
-        some = rng.sample(lessons, 16)
+            group["lr"] = rate * min(1.0, step / WARM_STEPS) * max(0.05, 1 - spent)
+        some = rng.sample(lessons, 10)
         ears.train()
         rows = [ears.rows(torch.from_numpy(lesson.laid).float()) for lesson in some]
         losses = reader.losses([ask_in_training(lesson.text, rng) for lesson in some], rows)
