@@ -32,9 +32,9 @@ FULL, AIM = 0.985, 0.994
 EXPECTED: dict[str, tuple[type, tuple[int, ...] | None]] = {
     "step": (np.int32, (1,)),
     "first": (np.float16, None),
-    "stream": (np.uint32, None),
+    "stream": (np.int32, None),
     "beyond": (np.int32, None),
-    "check": (np.uint32, (1,)),
+    "check": (np.int32, (1,)),
 }
 
 

@@ -38,9 +38,10 @@ def kept(classes: Array, tables: KvTables) -> Array:
 
 
 def write_stream(symbols: Array, classes: Array, tables: KvTables) -> dict[str, Array]:
-    """int32 [positions, numbers] as `stream` uint32 [words], `beyond` int32 [those too large for it] and `check`.
+    """int32 [positions, numbers] as `stream` [words], `beyond` [those too large for it] and `check` [1].
 
-    A number's class of spread is in `classes`, int64 [numbers]. `check` uint32 [1] is the CRC-32 of the numbers.
+    All are int32, which a frame carries; the words of `stream`, and `check`, the CRC-32 of the numbers, are the bits of
+    unsigned ones. A number's class of spread is in `classes`, int64 [numbers].
     """
     coder: Any = _coding().queue.RangeEncoder()
     beyond: list[Array] = [np.zeros(0, np.int32)]
@@ -56,7 +57,7 @@ def write_stream(symbols: Array, classes: Array, tables: KvTables) -> dict[str, 
     words = np.asarray(coder.get_compressed(), np.uint32)
     least = -(-symbols.size // (SPARSEST * 32))
     return {
-        "stream": np.concatenate([words, np.zeros(max(0, least - len(words)), np.uint32)]),
+        "stream": np.concatenate([words, np.zeros(max(0, least - len(words)), np.uint32)]).view(np.int32),
         "beyond": np.concatenate(beyond).astype(np.int32),
         "check": _check(symbols),
     }
@@ -67,7 +68,7 @@ def read_stream(message: Mapping[str, Array], classes: Array, positions: int, ta
     stream, beyond = message["stream"], message["beyond"]
     if positions * len(classes) > stream.size * 32 * SPARSEST:
         raise KvError(f"a stream of {stream.nbytes:,} bytes is too short for {positions} positions; it was cut off")
-    coder: Any = _coding().queue.RangeDecoder(np.ascontiguousarray(stream))
+    coder: Any = _coding().queue.RangeDecoder(np.ascontiguousarray(stream).view(np.uint32))
     symbols = np.zeros((positions, len(classes)), np.int32)
     taken = 0
     for alike in _groups(classes, tables):
@@ -114,4 +115,4 @@ def _model(tables: KvTables, row: int) -> Any:
 
 
 def _check(symbols: Array) -> Array:
-    return np.array([zlib.crc32(np.ascontiguousarray(symbols, "<i4").data)], np.uint32)
+    return np.array([zlib.crc32(np.ascontiguousarray(symbols, "<i4").data)], np.uint32).view(np.int32)

@@ -20,6 +20,7 @@ from sensorium.latent.bridge import Bridge, BridgeSpec, measured_of, read_bridge
 from sensorium.latent.bridge_weights import write_weights
 from sensorium.latent.cards import Card, Controls, Interval
 from sensorium.latent.frame import FrameHead, Tensor, open_frame, seal
+from sensorium.latent.kv_files import find_tables
 from sensorium.latent.recipe import head_positions, num_positions
 from sensorium.latent.sealing import Sealer
 from sensorium.model import TransformersModel, open_model
@@ -146,12 +147,12 @@ async def test_what_loses_something_wants_a_card_of_these_very_ends(scratch: Scr
     assert told["when"] == answers["when"]
 
 
-def card(sender: str, receiver: str, low: float) -> Card:
-    """What `sensorium measure` would write of keys and values in 8 bits."""
+def card(sender: str, receiver: str, low: float, codec: str = "int8") -> Card:
+    """What `sensorium measure` would write of keys and values by a codec."""
     shown = Interval(1.0, low, 1.0)
     return Card(
-        rung="kv/int8",
-        by="int8",
+        rung=f"kv/{codec}",
+        by=codec,
         sender=sender,
         receiver=receiver,
         sender_runtime="",
@@ -172,6 +173,23 @@ def card(sender: str, receiver: str, low: float) -> Card:
         date="2026-11-30",
         machine="test",
     )
+
+
+async def test_a_codec_that_learned_from_these_weights_says_the_same_in_a_sixteenth_of_the_bytes(
+    scratch: Scratch,
+) -> None:
+    model = scratch.models["central"]
+    assert isinstance(model, TransformersModel)
+    weights = (await model.end()).weights
+    scratch.cards.write(card(weights, weights, 0.99, "klt2"))
+    tables = find_tables([box_folder() / "codecs" / NAME], weights)
+    assert tables is not None
+    scratch.tables[weights] = tables
+    answers, crossed, memory = await run(scratch, "{rungs: [kv/klt2, text]}")
+    assert [event.rung for event in crossed] == ["kv/klt2", "kv/klt2"]
+    assert crossed[0].num_bytes < KV_TOKEN_BYTES / 15 * num_positions(memory.load())
+    assert "Aldous Finch" in answers["who"]
+    assert "1874" in answers["when"]
 
 
 async def test_thoughts_cross_and_what_is_taken_over_can_be_handed_on(scratch: Scratch) -> None:

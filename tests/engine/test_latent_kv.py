@@ -156,15 +156,15 @@ HOSTILE: list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]], str]] = [
     ("klt2", with_("stream", lambda stream: stream[:1]), "cut off"),
     ("klt2", with_("stream", changed), "cut off|changed"),
     ("klt2", with_("stream", lambda stream: stream[::-1].copy()), "cut off|changed|called for"),
-    ("klt2", with_("stream", lambda stream: np.full_like(stream, 2**32 - 1)), "cut off|changed|called for"),
-    ("klt2", with_("stream", lambda stream: stream.view(np.int32)), "stream is"),
+    ("klt2", with_("stream", lambda stream: np.full_like(stream, -1)), "cut off|changed|called for"),
+    ("klt2", with_("stream", lambda stream: stream.view(np.uint32)), "stream is"),
     ("klt2", with_("beyond", lambda beyond: np.append(beyond, np.int32(5))), "cut off or changed"),
     ("klt2", with_("step", lambda step: step + 10**6), "step of number"),
     ("klt2", with_("step", lambda step: step - 40), "cut off|changed|called for|too short"),
     ("klt2", with_("step", lambda step: np.zeros((), np.int32)), "step is"),
     ("klt2", with_("first", lambda first: np.zeros(7, np.float16)), "first has"),
     ("klt2", with_("first", lambda first: np.full(LAYERS * WIDTH, np.inf, np.float16)), "not finite"),
-    ("klt2", with_("check", lambda check: check + np.uint32(1)), "cut off or changed"),
+    ("klt2", with_("check", lambda check: check + np.int32(1)), "cut off or changed"),
 ]
 
 
