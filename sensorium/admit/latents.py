@@ -12,6 +12,7 @@ import numpy as np
 from sensorium import media
 from sensorium.admit.plain import decode_text, parse_json
 from sensorium.errors import CallerError
+from sensorium.spec.ports import CONTEXT
 
 __all__ = ["MOST_BYTES", "TENSOR_NAMES", "Tensor", "check_tensor", "read_latent"]
 
@@ -31,6 +32,7 @@ TENSOR_NAMES = {
 """Element types of latents, and what safetensors calls them."""
 
 _DTYPES = {name: dtype for dtype, name in TENSOR_NAMES.items()}
+_CONTEXT_DTYPES = ("int32", "uint8")
 _FORM = "a latent's file is safetensors with one tensor named latent, as `save` writes it"
 
 
@@ -72,6 +74,13 @@ def read_latent(data: bytes) -> Tensor:
     if not re.fullmatch(r"[0-9]{1,9}", chunks):
         raise CallerError(f"has chunks that are no number; {_FORM}")
     check_tensor(body, tuple(shape), dtype)
+    if texts["space"] == CONTEXT and (
+        dtype not in _CONTEXT_DTYPES or len(shape) != 1 or (shape == [0] and dtype == "int32")
+    ):
+        raise CallerError(
+            f"has a latent of {CONTEXT} that is {dtype} {shape}; right is its recipe, int32 [entries], or its text, "
+            "uint8 [bytes], as `save` writes them"
+        )
     return Tensor(
         body,
         texts["space"],

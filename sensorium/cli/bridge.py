@@ -20,9 +20,10 @@ from sensorium.errors import CallerError
 
 if TYPE_CHECKING:
     from sensorium.latent.bridge import Bridge, Receiver, Sender
-    from sensorium.latent.bridge_job import TrainingJob
 
 __all__ = ["app"]
+
+_OF_A_JOB = ("sender", "receiver", "text", "tap", "stride", "hidden", "positions", "end_to_end", "rate", "seed")
 
 app = typer.Typer(no_args_is_help=True, help="Bridges: maps from one model's states to what another reads.")
 
@@ -76,6 +77,7 @@ def show(
 
 @app.command()
 def train(
+    context: typer.Context,
     sender: Annotated[str, typer.Argument(metavar="FROM", help="Checkpoint of the model that will be read.")],
     receiver: Annotated[str, typer.Argument(metavar="TO", help="Checkpoint of the model that will read.")],
     text: Annotated[Path | None, typer.Option("--text", metavar="FOLDER", help="Texts to learn from.")] = None,
@@ -103,17 +105,16 @@ def train(
 
     With more --minutes, --resume also goes on with a training that is done.
     """
-    from dataclasses import replace
-
     from sensorium.latent.bridge import read_bridge
+    from sensorium.latent.bridge_begin import begin, require_name, resumed
     from sensorium.latent.bridge_job import TrainingJob, train
 
     door = sensorium.Project.find(project)
     out = (out or (door.folder or Path.cwd()) / "bridges" / f"{sender}-to-{receiver}").absolute()
+    require_name(out)
     state = door.home / "training" / out.name
     if resume:
-        job = TrainingJob.read(state)
-        job = replace(job, minutes=minutes or job.minutes)
+        job = resumed(state, out, _asked(context), minutes)
     elif text is None:
         raise CallerError("a training wants texts; give a folder with --text, or --resume to go on with one")
     else:
@@ -134,7 +135,7 @@ def train(
             out=str(out.parent),
             state=str(state),
         )
-        _begin(job)
+        begin(job)
     with TrainingBars(job.name, quiet=quiet) as bars:
         try:
             folder = train(job, bars.see)
@@ -148,15 +149,17 @@ def train(
         typer.echo(folder)
 
 
-def _begin(job: TrainingJob) -> None:
-    """Refuses what would only fail after the models were loaded, and clears what an older training left."""
-    import shutil
+def _asked(context: typer.Context) -> dict[str, Any]:
+    """What a command says of a training, by the fields of its job; what was left out is not there."""
+    told = {name: context.params[name] for name in _OF_A_JOB if _is_given(context, name)}
+    if (text := told.pop("text", None)) is not None:
+        told["texts"] = str(text.absolute())
+    return told
 
-    from sensorium.latent.bridge_job import text_files
 
-    text_files(job.texts)
-    if Path(job.state).exists():
-        shutil.rmtree(job.state)
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _model(door: sensorium.Project, name: str, end: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ matplotlib is an extra and slow to import: it is imported when something is draw
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,11 +39,15 @@ def require_drawable(path: Path) -> None:
     """Keeps what is measured for minutes from ending without its picture.
 
     Raises:
-        CallerError: The name ends neither in .png nor in .svg.
-        OperatorError: matplotlib is not installed.
+        CallerError: The name ends neither in .png nor in .svg, is a folder's, or lies in none.
+        OperatorError: matplotlib is not installed, or the folder cannot be written.
     """
     if path.suffix.lower() not in (".png", ".svg"):
         raise CallerError(f"{path} cannot be drawn: give a name that ends in .png or .svg")
+    if path.is_dir() or not path.parent.is_dir():
+        raise CallerError(f"{path} cannot be drawn: give the name of a file in a folder that is there")
+    if not os.access(path.parent, os.W_OK):
+        raise OperatorError(f"{path} cannot be written: {path.parent} does not let it; give another")
     if importlib.util.find_spec("matplotlib") is None:
         raise OperatorError("a plot needs matplotlib; install it with: pip install 'sensorium[plot]'")
 

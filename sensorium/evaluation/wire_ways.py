@@ -21,7 +21,7 @@ from sensorium.latent.ways import bridge_tap
 from sensorium.parts import Latent
 from sensorium.spec.nearest import meant
 
-__all__ = ["Others", "Sent", "Way", "chosen", "ways"]
+__all__ = ["Others", "Sent", "Way", "chosen", "require_rungs", "ways"]
 
 _THOUGHTS = 8
 _FLOAT_BYTES = 4
@@ -88,16 +88,25 @@ def ways(pair: Pair) -> tuple[Way, ...]:
     return tuple(way for way in (*_WAYS, *bridges) if way.can_join(pair))
 
 
+def require_rungs(rungs: Sequence[str]) -> None:
+    """Nothing, where each of the rungs is one that can be measured between some models.
+
+    Raises:
+        CallerError: There is no such rung.
+    """
+    known = (*dict.fromkeys(way.rung for way in _WAYS), "bridge")
+    for rung in rungs:
+        if rung not in known:
+            raise CallerError(f"there is no rung {rung!r} to measure; {meant(rung, known, 'rungs:')}")
+
+
 def chosen(pair: Pair, rungs: Sequence[str]) -> tuple[Way, ...]:
     """Those of the ways whose rungs are named; all where none is.
 
     Raises:
         CallerError: There is no such rung, or none between these two models.
     """
-    known = (*dict.fromkeys(way.rung for way in _WAYS), "bridge")
-    for rung in rungs:
-        if rung not in known:
-            raise CallerError(f"there is no rung {rung!r} to measure; {meant(rung, known, 'rungs:')}")
+    require_rungs(rungs)
     found = [way for way in ways(pair) if not rungs or way.rung in rungs]
     absent = [rung for rung in rungs if rung not in {way.rung for way in found}]
     if absent:

@@ -15,7 +15,7 @@ from sensorium.evaluation.wire_measure import LINES, measure_ways
 from sensorium.evaluation.wire_pair import Pair
 from sensorium.evaluation.wire_report import cards_json, cards_markdown
 from sensorium.evaluation.wire_tasks import passages
-from sensorium.evaluation.wire_ways import chosen
+from sensorium.evaluation.wire_ways import chosen, require_rungs
 from sensorium.latent.cards import Card
 from sensorium.project import Project
 from sensorium.spec.projectfile import ModelSetting
@@ -75,6 +75,12 @@ async def measure(project: Project, wanted: Measuring, see: Callable[[str, int, 
     if not 1 <= wanted.samples <= len(tasks.passages):
         raise CallerError(
             f"{wanted.samples} samples are asked for; there are {len(tasks.passages)}, and 1 is the least"
+        )
+    require_rungs(wanted.rungs)
+    if wanted.dtype != "auto" and wanted.models is None:
+        raise CallerError(
+            f"--dtype {wanted.dtype} tells of --models alone; a graph's models have the dtype of their profile: write "
+            "it there, or leave it out"
         )
     measured: list[Measured] = []
     for ends in await _ends(project, wanted):

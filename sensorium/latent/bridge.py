@@ -168,7 +168,7 @@ class Bridge:
             AuthorError: The file is not what `bridge.yaml` says, or holds what is not finite.
         """
         path = self.folder / "weights.safetensors"
-        if (found := weights_digest(path)) != self.spec.sha256:
+        if (found := weights_digest(path, self.spec.shapes)) != self.spec.sha256:
             raise AuthorError([Fault(str(path), 0, 0, f"its sha256 is {found}", f"{self.spec.sha256} would be right")])
         return read_weights(path, self.spec.shapes)
 

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import msgspec
+
 import sensorium
 from sensorium.errors import CallerError, OperatorError
 
-__all__ = ["TrainingJob", "TrainingProgress", "text_files", "train"]
+__all__ = ["TrainingJob", "TrainingKept", "TrainingProgress", "text_files", "train", "write_whole"]
 
 _SAID_LINES: Final = 6
 _SUFFIXES: Final = (".md", ".rst", ".txt")
@@ -60,18 +62,44 @@ class TrainingJob:
         """The job that was kept in a state folder.
 
         Raises:
-            CallerError: There is none.
+            CallerError: There is none, or it is damaged.
         """
+        path = folder / "job.json"
         try:
-            return cls(**json.loads((folder / "job.json").read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except OSError as error:
             raise CallerError(f"there is no training to resume in {folder}; begin it without --resume") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CallerError(f"{path} is no training ({error}); begin it again without --resume") from error
 
     def write(self) -> None:
         """Keeps the job in its state folder."""
         folder = Path(self.state)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "job.json").write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        write_whole(folder / "job.json", json.dumps(asdict(self), indent=2))
+
+
+class TrainingKept(msgspec.Struct, frozen=True):
+    """How far a training was when it was kept: `progress.json` of its state."""
+
+    stage: str
+    step: int
+    positions: int
+    cpu_minutes: float
+    curve: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What was kept in a state folder.
+
+        Raises:
+            CallerError: It cannot be read.
+        """
+        path = folder / "progress.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CallerError(f"{path} does not tell how far the training is ({error}); begin it anew") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +158,13 @@ def _process(job: TrainingJob, said: Any) -> Generator[subprocess.Popen[bytes]]:
         if process.stdout is not None:
             process.stdout.close()
         process.wait()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file of a training's state so that an end at any moment leaves the old one or the new one."""
+    waiting = path.with_name(f".{path.name}")
+    waiting.write_text(text, encoding="utf-8")
+    waiting.replace(path)
 
 
 def text_files(folder: str | Path) -> list[Path]:

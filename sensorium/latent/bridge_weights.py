@@ -66,13 +66,17 @@ def write_weights(path: Path, arrays: Mapping[str, npt.NDArray[np.floating[Any]]
     return hashlib.sha256(body).hexdigest()
 
 
-def weights_digest(path: Path) -> str:
-    """The sha256 of a file.
+def weights_digest(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The sha256 of a file that holds `shapes`.
 
     Raises:
-        AuthorError: It cannot be read.
+        AuthorError: It cannot be read, or is larger than such a file can be.
     """
     try:
+        if (found := path.stat().st_size) > (most := _most_bytes(shapes)):
+            raise _fault(
+                path, f"it has {found:,} bytes", f"at most {most:,} would be right for what bridge.yaml tells of"
+            )
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -91,7 +95,7 @@ def _header(path: Path, body: bytes) -> tuple[dict[str, Any], int]:
         raise _fault(path, "it is shorter or longer than its head says", right)
     try:
         header = json.loads(body[_LENGTH.size : _LENGTH.size + length], object_pairs_hook=_once)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _fault(path, f"its head cannot be read ({error})", right) from error
     if not is_mapping(header):
         raise _fault(path, "its head is no mapping", right)

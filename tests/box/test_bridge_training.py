@@ -104,3 +104,29 @@ def test_a_training_that_fails_says_why(tmp_path: Path) -> None:
     asked = replace(job(tmp_path, stride=1), tap="hidden[9]")
     with pytest.raises(OperatorError, match="the sender has 6 layers: take a lower one"):
         train(asked, lambda _: None)
+
+
+def test_texts_that_lie_in_folders_are_told_of_by_those(tmp_path: Path) -> None:
+    asked = replace(job(tmp_path, stride=1), minutes=0.001, end_to_end=0.0)
+    (tmp_path / "texts" / "more").mkdir()
+    (tmp_path / "texts" / "prose.txt").rename(tmp_path / "texts" / "more" / "prose.txt")
+    (tmp_path / "texts" / "picture.png").write_bytes(b"\x89PNG")
+    assert read_bridge(train(asked, lambda _: None)).spec.training.texts == ["more"]
+
+
+@pytest.mark.parametrize(
+    ("words", "positions", "told"),
+    [(20, 2560, r"no text in .* has 64 tokens of reed"), (400, 64, r"\d stretches of 64 tokens that go on were drawn")],
+)
+def test_too_little_text_is_refused(tmp_path: Path, words: int, positions: int, told: str) -> None:
+    asked = replace(job(tmp_path, stride=1), positions=positions)
+    (tmp_path / "texts" / "prose.txt").write_text(" ".join(WORDS[at % len(WORDS)] for at in range(words)))
+    with pytest.raises(OperatorError, match=told):
+        train(asked, lambda _: None)
+
+
+def test_a_training_that_leaves_all_numbers_keeps_what_it_had(tmp_path: Path) -> None:
+    asked = replace(job(tmp_path, stride=1), minutes=1.0, end_to_end=0.9, rate=1e30)
+    with pytest.raises(OperatorError, match=r"left what numbers can hold at step .* with a lower --rate"):
+        train(asked, lambda _: None)
+    assert read_bridge(tmp_path / "bridges" / "reed-to-rose").arrays

@@ -517,6 +517,30 @@ def test_a_bad_file_of_a_latent_is_refused(door: Door, tmp_path: Path, data: byt
         door.admit(path, port("latent(see.patches)"), name="x")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size", "says"),
+    [
+        ("F32", [2, 2], 16, r"is float32 \[2, 2\]; right is its recipe, int32 \[entries\]"),
+        ("I32", [], 4, r"is int32 \[\]"),
+        ("I32", [2, 2], 16, r"is int32 \[2, 2\]"),
+        ("I32", [0], 0, r"is int32 \[0\]"),
+        ("U8", [2, 2], 4, r"is uint8 \[2, 2\]"),
+    ],
+)
+def test_a_context_is_a_recipe_or_a_text(
+    door: Door, tmp_path: Path, dtype: str, shape: list[int], size: int, says: str
+) -> None:
+    header = latent_header(dtype=dtype, shape=shape, data_offsets=[0, size])
+    header["__metadata__"] = {"space": "lm.context", "weights": "w"}
+    path = tmp_path / "context.safetensors"
+    path.write_bytes(safetensors(header, bytes(size)))
+    with pytest.raises(CallerError, match=says):
+        door.admit(path, port("latent(lm.context)"), name="x")
+    good = latent_header(dtype="I32", shape=[2], data_offsets=[0, 8]) | {"__metadata__": header["__metadata__"]}
+    path.write_bytes(safetensors(good, bytes(8)))
+    assert isinstance(door.admit(path, port("latent(lm.context)"), name="x"), Latent)
+
+
 def test_what_is_admitted_as_data_can_be_written_as_json(door: Door) -> None:
     data = door.admit({"a": (np.int64(1), np.float32(2.0))}, port("data"), name="x")
     assert isinstance(data, Data)

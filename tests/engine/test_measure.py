@@ -140,6 +140,9 @@ REFUSED: dict[str, tuple[list[str], int, str]] = {
     "no sample": (["--models", SMALL, SMALL, "--samples", "0"], 2, "0 samples are asked for"),
     "more samples than there are": (["--models", SMALL, SMALL, "--samples", "999"], 2, "there are 30"),
     "a picture of no kind": (["plain", "--plot", "curve.jpg"], 2, "ends in .png or .svg"),
+    "a picture in no folder": (["plain", "--plot", "/nowhere/curve.png"], 2, "in a folder that is there"),
+    "a rung that is not there": (["handing-on", "--rungs", "kv,kw"], 2, "there is no rung 'kw' to measure"),
+    "an element type for a graph": (["handing-on", "--dtype", "float32"], 2, "tells of --models alone"),
     "an element type that is not known": (["plain", "--dtype", "int7"], 2, "int7"),
 }
 

@@ -12,12 +12,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
+from sensorium.errors import CallerError
 from sensorium.latent.bridge import MAX_PARAMETERS
-from sensorium.latent.bridge_job import TrainingJob, TrainingProgress
+from sensorium.latent.bridge_job import TrainingJob, TrainingKept, TrainingProgress, text_files, write_whole
 from sensorium.latent.bridge_weights import write_weights
 from sensorium.latent.training.map import BridgeMap
 from sensorium.latent.training.models import loaded_identities
@@ -45,9 +48,9 @@ class Keeper:
         self._last: tuple[BridgeMap, torch.optim.Optimizer | None] | None = None
         self._last_save_s = time.monotonic()
         if (self._folder / "progress.json").is_file():
-            kept = json.loads((self._folder / "progress.json").read_bytes())
-            self.stage, self.step, self.positions = kept["stage"], kept["step"], kept["positions"]
-            self.curve, self._began_cpu_minutes = kept["curve"], kept["cpu_minutes"]
+            kept = TrainingKept.read(self._folder)
+            self.stage, self.step, self.positions = kept.stage, kept.step, kept.positions
+            self.curve, self._began_cpu_minutes = kept.curve, kept.cpu_minutes
             if self.stage == "done" and self._began_cpu_minutes < job.minutes:
                 self.stage = "end-to-end"
 
@@ -81,6 +84,12 @@ class Keeper:
         if not now and time.monotonic() - self._last_save_s < _SAVE_S:
             return
         self._last_save_s = time.monotonic()
+        arrays = bridge.arrays()
+        if not all(np.isfinite(array.astype(np.float16)).all() for array in arrays.values()):
+            raise CallerError(
+                f"the training of bridge {self.job.name} left what numbers can hold at step {self.step}; what was kept "
+                "before is untouched: begin again with a lower --rate, or other texts"
+            )
         tensors = {f"map.{name}": tensor.contiguous() for name, tensor in bridge.state_dict().items()}
         if optimiser is not None:
             for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
@@ -96,16 +105,16 @@ class Keeper:
             "cpu_minutes": self.cpu_minutes,
             "curve": self.curve,
         }
-        (self._folder / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
-        self._write_bridge(bridge)
+        write_whole(self._folder / "progress.json", json.dumps(progress))
+        self._write_bridge(arrays)
 
     def save_last(self) -> None:
         """Keeps what the last call of `save` was given."""
         if self._last is not None:
             self.save(*self._last, now=True)
 
-    def _write_bridge(self, bridge: BridgeMap) -> None:
-        job, arrays = self.job, bridge.arrays()
+    def _write_bridge(self, arrays: dict[str, npt.NDArray[np.float32]]) -> None:
+        job = self.job
         folder = Path(job.out) / job.name
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / ".weights.fresh"
@@ -127,7 +136,7 @@ class Keeper:
             "sha256": digest,
             "licences": job.licences,
             "training": {
-                "texts": sorted(path.name for path in Path(job.texts).iterdir() if path.is_file()),
+                "texts": _named(Path(job.texts)),
                 "positions": self.positions,
                 "steps": self.step,
                 "cpu_minutes": round(self.cpu_minutes, 1),
@@ -148,8 +157,14 @@ class Keeper:
     def _identities(self, folder: str) -> list[str]:
         kept = self._folder / f"identities-{Path(folder).name}.txt"
         if not kept.is_file():
-            kept.write_text("\n".join(loaded_identities(folder)))
+            write_whole(kept, "\n".join(loaded_identities(folder)))
         return kept.read_text().split()
+
+
+def _named(texts: Path) -> list[str]:
+    """Names of what lies in a folder and has texts: files, and folders of them."""
+    names = {path.relative_to(texts).parts[0] for path in text_files(texts)}
+    return sorted(name.encode("utf-8", "replace").decode() for name in names)
 
 
 def _yaml() -> YAML:

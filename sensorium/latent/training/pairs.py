@@ -17,13 +17,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sensorium.latent.bridge_job import TrainingJob, text_files
+from sensorium.errors import CallerError
+from sensorium.latent.bridge_job import TrainingJob, text_files, write_whole
 from sensorium.latent.training.models import Receiving, Sending
 
-__all__ = ["LENGTH", "States", "combined", "token_rows"]
+__all__ = ["LEAST_TEXTS", "LENGTH", "States", "combined", "token_rows"]
 
 LENGTH = 64
 """Tokens of the sender in a sequence."""
+LEAST_TEXTS = 8
+"""Sequences that go on, of which a step with the receiver in the loop takes up to so many."""
 _BATCH = 16
 
 
@@ -60,7 +63,7 @@ class States:
                 ids = torch.from_numpy(self.ids[start : start + _BATCH].astype(np.int64))
                 kept[start : start + _BATCH] = sender.states(ids).clamp(-65_000, 65_000).half().numpy()
                 kept.flush()
-                done_path.write_text(str(min(start + _BATCH, len(self.ids))))
+                write_whole(done_path, str(min(start + _BATCH, len(self.ids))))
                 on_share(start / len(self.ids))
         self.states = np.load(self._states_path, mmap_mode="r")
 
@@ -82,12 +85,25 @@ class States:
             if len(rows):
                 chunks.append(rows)
                 following.append(np.concatenate([rows[1:], np.full((1, LENGTH), -1, np.int32)]))
+        if not chunks:
+            raise CallerError(
+                f"no text in {self._job.texts} has {LENGTH} tokens of {self._job.sender}; give longer ones"
+            )
         order = chance.permutation(sum(map(len, chunks)))[: self._job.positions // LENGTH]
         ids, next_ids = np.concatenate(chunks)[order], np.concatenate(following)[order]
         is_spliced = np.arange(len(ids)) % 3 == 2
+        going_on = int((~is_spliced & (next_ids[:, 0] >= 0)).sum())
+        if self._job.end_to_end and going_on < LEAST_TEXTS:
+            raise CallerError(
+                f"{going_on} stretches of {LENGTH} tokens that go on were drawn from {self._job.texts}, and "
+                f"training with the receiver in the loop wants "
+                f"{LEAST_TEXTS}; give more text, more --positions, or --end-to-end 0"
+            )
         other = chance.integers(0, tokenizer.vocab_size, ids.shape, np.int32)
         replaced = is_spliced[:, None] & (chance.random(ids.shape) < 0.5)
-        np.savez(path, ids=np.where(replaced, other, ids), next_ids=next_ids, is_spliced=is_spliced)
+        waiting = path.with_name(f".{path.name}")
+        np.savez(waiting, ids=np.where(replaced, other, ids), next_ids=next_ids, is_spliced=is_spliced)
+        waiting.replace(path)
 
     def laid(self, sequences: npt.NDArray[np.intp], stride: int) -> torch.Tensor:
         """States of some sequences, float32 [sequences, LENGTH / stride, stride, width]."""
