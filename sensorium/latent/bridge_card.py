@@ -32,6 +32,12 @@ class Channel(msgspec.Struct, frozen=True, omit_defaults=True):
     interval: tuple[float, float] | None = None
     """95 % over passages."""
 
+    def __post_init__(self) -> None:
+        if self.interval is not None:
+            low, high = self.interval
+            if not low <= (low if self.recovered is None else self.recovered) <= high:
+                raise ValueError(f"an interval {low:g} to {high:g} does not hold what is recovered")
+
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     """One kind of thing that the receiver is to say, by all channels."""
@@ -84,6 +90,6 @@ def read_card(path: Path) -> BridgeCard | None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=BridgeCard)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         right = "benchmarks/bridges.py --card makes one; without a card the bridge is not measured"
         raise AuthorError([Fault(str(path), 0, 0, f"it is no card of a bridge: {error}", right)]) from error

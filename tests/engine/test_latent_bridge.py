@@ -212,11 +212,23 @@ def card_of(folder: Path, **of: Any) -> str:
     return json.dumps({"of": told, "tasks": {"repeat": dict.fromkeys(channels, share)}})
 
 
-@pytest.mark.parametrize("card", ["", "[1]", '{"of": 3}', "\udcff", '{"of": {}, "tasks": {}}'])
+@pytest.mark.parametrize(
+    "card",
+    ["", "[1]", '{"of": 3}', "\udcff", '{"of": {}, "tasks": {}}', f'{{"x": {"[" * 100_000}'],
+    ids=["empty", "a list", "of a number", "no Unicode", "of nothing", "nested deep"],
+)
 def test_a_card_that_is_none_is_a_fault_of_its_file(tmp_path: Path, card: str) -> None:
     folder = made(tmp_path)
     (folder / "card.json").write_bytes(card.encode(errors="surrogateescape"))
     with pytest.raises(AuthorError, match=r"card\.json: it is no card of a bridge"):
+        read_bridge(folder)
+
+
+@pytest.mark.parametrize("interval", [[9e300, 2], [0.7, 0.5], [0.7, 0.9]])
+def test_a_card_whose_interval_cannot_be_is_none(tmp_path: Path, interval: list[float]) -> None:
+    folder = made(tmp_path)
+    (folder / "card.json").write_text(card_of(folder).replace("[0.5, 0.7]", json.dumps(interval)))
+    with pytest.raises(AuthorError, match="does not hold what is recovered"):
         read_bridge(folder)
 
 
