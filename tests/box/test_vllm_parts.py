@@ -39,7 +39,8 @@ pytestmark = pytest.mark.vllm
 
 WORDS = "smollm2-135m-transformers"
 QUESTION = "What colour is the sky on a clear day?"
-LEAST_COSINE = 0.999
+LEAST_COSINE = 0.998
+"""Of two computations in 16 bits, whose order of adding depends on the runtime and its threads."""
 TEXTS = (
     "A cat sat on the mat, and said nothing at all to the dog.",
     "The old lighthouse keeper climbed the stairs every evening to light the lamp. " * 4,
