@@ -254,7 +254,7 @@ def train_through(state: State, reader: Reader, lessons: list[Heard], held: list
     """
     ears = state.ears
     parameters = [tensor for name, tensor in ears.named_parameters() if not name.startswith("gate")]
-    rate = 1e-3
+    rate = 3e-4
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
     rng = random.Random(state.done["steps"])
     progress = Progress(reader, held)
@@ -264,7 +264,7 @@ def train_through(state: State, reader: Reader, lessons: list[Heard], held: list
             break
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, step / WARM_STEPS) * max(0.05, 1 - spent)
-        some = rng.sample(lessons, 10)
+        some = rng.sample(lessons, 16)
         ears.train()
         rows = [ears.rows(torch.from_numpy(lesson.laid).float()) for lesson in some]
         losses = reader.losses([ask_in_training(lesson.text, rng) for lesson in some], rows)
